@@ -1,0 +1,167 @@
+"""Ollama's generating routes: `/api/chat` and `/api/generate`."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from tierwise_embedded.engine import Cancellation, Engine, EngineSettings
+from tierwise_embedded.errors import ApiError
+from tierwise_embedded.generation import Event, Final, Generation, Piece, Rendered, generate
+from tierwise_embedded.gojson import CHAT_FIELDS, GENERATE_FIELDS, check_fields, decode
+from tierwise_embedded.library import Library
+from tierwise_embedded.models import EmbeddedModel
+from tierwise_embedded.options import parse_keep_alive, parse_options, parse_think
+from tierwise_embedded.prompt import Fit, Prompt, prompt_from_messages, prompt_from_text
+from tierwise_embedded.responses import Request, Response, json_reply, ndjson, now
+from tierwise_embedded.scheduler import Scheduler
+
+__all__ = ["NativeRoutes", "check_top_logprobs", "check_capabilities"]
+
+Json = dict[str, Any]
+Shape = Callable[[str, list[Json]], Json]
+"""Puts a text and tool calls into a route's own fields."""
+
+
+class NativeRoutes:
+    """The routes that generate, in Ollama's own shapes."""
+
+    def __init__(self, library: Library, scheduler: Scheduler) -> None:
+        self._library = library
+        self._scheduler = scheduler
+
+    def chat(self, request: Request) -> Response:
+        """Answer `POST /api/chat`."""
+        body = decode(request.body)
+        check_fields(body, "ChatRequest", CHAT_FIELDS)
+        model, common = self._common(body)
+        messages: list[Json] = body.get("messages") or []
+        tools: list[Json] = body.get("tools") or []
+        check_capabilities(model, tools=tools, think=body.get("think"))
+        if not messages:
+            return self._load(body, model, common, _chat_shape, request.cancellation)
+        generation = Generation(
+            **common,
+            prompt=lambda engine, fit: prompt_from_messages(engine, messages, tools, fit),
+            parse_tools=bool(tools),
+        )
+        return self._answer(body, generation, _chat_shape, request.cancellation)
+
+    def generate(self, request: Request) -> Response:
+        """Answer `POST /api/generate`."""
+        body = decode(request.body)
+        check_fields(body, "GenerateRequest", GENERATE_FIELDS)
+        model, common = self._common(body)
+        check_capabilities(model, think=body.get("think"))
+        if body.get("suffix"):
+            raise ApiError(400, f"registry.ollama.ai/library/{model.name} does not support insert")
+        if body.get("template"):
+            raise ApiError(400, "an embedded model's template cannot be replaced")
+        text: str = body.get("prompt") or ""
+        if not text:
+            return self._load(body, model, common, _generate_shape, request.cancellation)
+        generation = Generation(**common, prompt=_generate_prompt(body, text))
+        return self._answer(body, generation, _generate_shape, request.cancellation)
+
+    def _common(self, body: Json) -> tuple[EmbeddedModel, Json]:
+        keep_alive = parse_keep_alive(body.get("keep_alive"))
+        parse_think(body.get("think"))
+        check_top_logprobs(body)
+        model = self._library.require(body.get("model"))
+        return model, {
+            "model": model,
+            "options": parse_options(body.get("options")),
+            "keep_alive": keep_alive,
+            "format": body.get("format"),
+            "truncate": body.get("truncate") is not False,
+            "shift": body.get("shift") is not False,
+            "logprobs": bool(body.get("logprobs")),
+            "top_logprobs": body.get("top_logprobs") or 0,
+            "render_only": bool(body.get("_debug_render_only")),
+        }
+
+    def _load(
+        self, body: Json, model: EmbeddedModel, common: Json, shape: Shape, cancellation: Cancellation
+    ) -> Response:
+        keep_alive: float | None = common["keep_alive"]
+        if keep_alive == 0:
+            self._scheduler.unload(model)
+        else:
+            settings = EngineSettings(num_ctx=common["options"].num_ctx(model.context_length))
+            with self._scheduler.lease(model, settings, keep_alive, cancellation):
+                pass
+        reason = "unload" if keep_alive == 0 else "load"
+        value = {"model": body["model"], "created_at": now(), **shape("", []), "done": True, "done_reason": reason}
+        return ndjson([value]) if body.get("stream") is not False else json_reply(value)
+
+    def _answer(self, body: Json, generation: Generation, shape: Shape, cancellation: Cancellation) -> Response:
+        events = generate(self._scheduler, generation, cancellation)
+        keep_context = shape is _generate_shape and not body.get("raw")
+        lines = _lines(events, str(body["model"]), shape, keep_context=keep_context)
+        if body.get("stream") is not False:
+            return ndjson(lines)
+        return json_reply(_gathered(list(lines), shape))
+
+
+def check_top_logprobs(body: Mapping[str, Any]) -> None:
+    """Refuse a `top_logprobs` that Ollama refuses."""
+    if not 0 <= (body.get("top_logprobs") or 0) <= 20:
+        raise ApiError(400, "top_logprobs must be between 0 and 20")
+
+
+def check_capabilities(model: EmbeddedModel, *, tools: object = None, think: object = None) -> None:
+    """Refuse what a model cannot do."""
+    if tools and not model.tools:
+        raise ApiError(400, f"registry.ollama.ai/library/{model.name} does not support tools")
+    if parse_think(think):
+        raise ApiError(400, f'"{model.name}" does not support thinking')
+
+
+def _generate_prompt(body: Json, text: str) -> Callable[[Engine, Fit], Prompt]:
+    context: list[int] = body.get("context") or []
+    messages = [{"role": "system", "content": body["system"]}] if body.get("system") else []
+    messages.append({"role": "user", "content": text})
+
+    def build(engine: Engine, fit: Fit) -> Prompt:
+        if body.get("raw"):
+            return prompt_from_text(engine, text, fit)
+        if context:
+            return prompt_from_text(engine, engine.render(messages, []), fit, context=context)
+        return prompt_from_messages(engine, messages, [], fit)
+
+    return build
+
+
+def _chat_shape(text: str, tool_calls: list[Json]) -> Json:
+    message: Json = {"role": "assistant", "content": text}
+    return {"message": {**message, "tool_calls": tool_calls} if tool_calls else message}
+
+
+def _generate_shape(text: str, tool_calls: list[Json]) -> Json:
+    return {"response": text}
+
+
+def _lines(events: Iterator[Event], model: str, shape: Shape, *, keep_context: bool) -> Iterator[Json]:
+    for event in events:
+        head: Json = {"model": model, "created_at": now()}
+        match event:
+            case Piece():
+                tail: Json = {"logprobs": event.logprobs} if event.logprobs else {}
+                yield {**head, **shape(event.text, event.tool_calls), "done": False, **tail}
+            case Final():
+                context = {"context": event.tokens} if keep_context else {}
+                end = {"done": True, "done_reason": event.done_reason, **context, **event.metrics}
+                yield {**head, **shape("", []), **end}
+            case Rendered():
+                empty = {"message": {"role": "", "content": ""}} if shape is _chat_shape else {"response": ""}
+                yield {**head, **empty, "done": False, "_debug_info": {"rendered_template": event.text}}
+
+
+def _gathered(lines: list[Json], shape: Shape) -> Json:
+    """Join the lines of a stream into the one answer of a request that wants no stream."""
+    last = lines[-1]
+    if not last["done"]:
+        return last
+    is_chat = shape is _chat_shape
+    texts = [line["message"]["content"] if is_chat else line["response"] for line in lines]
+    calls = [call for line in lines if is_chat for call in line["message"].get("tool_calls", [])]
+    logprobs = [entry for line in lines for entry in line.get("logprobs", [])]
+    return {**last, **shape("".join(texts), calls), **({"logprobs": logprobs} if logprobs else {})}

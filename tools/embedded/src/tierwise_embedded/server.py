@@ -1,0 +1,156 @@
+"""The server: a loopback listener that starts and stops with a `with` statement."""
+
+import threading
+from collections.abc import Iterable
+from http.server import ThreadingHTTPServer
+from types import TracebackType
+from typing import Self
+
+from tierwise_embedded.engine import Cancellation, Engine, EngineSettings, Loader, load_engine
+from tierwise_embedded.handler import Handler
+from tierwise_embedded.library import Library
+from tierwise_embedded.management import Fetcher
+from tierwise_embedded.models import DEFAULT_MODELS, MODELS, EmbeddedModel, resolve_name
+from tierwise_embedded.progress import Progress, silent
+from tierwise_embedded.routes import Router
+from tierwise_embedded.scheduler import Scheduler
+from tierwise_embedded.weights import fetch, verified
+
+__all__ = ["EmbeddedServer", "select_models"]
+
+
+class EmbeddedServer:
+    """Serves embedded models on 127.0.0.1 in Ollama's API, from a thread of this process.
+
+    Entering it fetches the weights that are missing and starts to listen; leaving it stops every generation and
+    unloads the models. `spawn` does the same in a process of its own, which most uses prefer.
+
+    Args:
+        models: Names of the models to offer; the two smaller ones when none are named.
+        port: The port to listen on; 0 lets the system choose.
+        max_loaded: How many models may be in memory at a time.
+        max_queue: How many requests may wait for a model to be loaded.
+        keep_alive: Seconds an idle model stays loaded, when a request does not say.
+        loader: Loads a model; tests bring their own.
+        fetcher: Puts a model's weights on this machine; tests bring their own.
+    """
+
+    def __init__(
+        self,
+        models: Iterable[str] | None = None,
+        *,
+        port: int = 0,
+        max_loaded: int = 2,
+        max_queue: int = 512,
+        keep_alive: float = 300.0,
+        loader: Loader | None = None,
+        fetcher: Fetcher | None = None,
+    ) -> None:
+        self._models = select_models(models)
+        self._port = port
+        self._loader = loader or _load_verified
+        self._fetcher = fetcher or _fetch
+        self._max_loaded = max_loaded
+        self._max_queue = max_queue
+        self._keep_alive = keep_alive
+        self._listener: _Listener | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def url(self) -> str:
+        """The address to give to clients, without a path."""
+        return f"http://127.0.0.1:{self._running.server_address[1]}"
+
+    @property
+    def scheduler(self) -> Scheduler:
+        """The scheduler of the running server."""
+        return self._running.router.scheduler
+
+    @property
+    def _running(self) -> "_Listener":
+        if self._listener is None:
+            raise RuntimeError("the server is not running: enter it with a `with` statement")
+        return self._listener
+
+    def start(self) -> Self:
+        """Fetch what is missing and start to listen."""
+        for model in self._models:
+            self._fetcher(model, silent)
+        scheduler = Scheduler(
+            self._loader, max_loaded=self._max_loaded, max_queue=self._max_queue, keep_alive=self._keep_alive
+        )
+        library = Library(model.name for model in self._models)
+        try:
+            self._listener = _Listener(self._port, Router(library, scheduler, self._fetcher))
+        except OSError:
+            scheduler.close()
+            raise
+        self._thread = threading.Thread(target=self._listener.serve_forever, args=(0.05,), name="embedded-server")
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """Stop listening, end every generation and unload the models."""
+        listener, self._listener = self._listener, None
+        if listener is None:
+            return
+        listener.shutdown()
+        listener.cancel_all()
+        listener.router.scheduler.close()
+        listener.server_close()
+        if self._thread is not None:
+            self._thread.join()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+class _Listener(ThreadingHTTPServer):
+    daemon_threads = True
+    allow_reuse_address = True
+
+    def __init__(self, port: int, router: Router) -> None:
+        super().__init__(("127.0.0.1", port), Handler)
+        self.router = router
+        self._lock = threading.Lock()
+        self._requests: set[Cancellation] = set()
+
+    def running(self, cancellation: Cancellation) -> None:
+        with self._lock:
+            self._requests.add(cancellation)
+
+    def ended(self, cancellation: Cancellation) -> None:
+        with self._lock:
+            self._requests.discard(cancellation)
+
+    def cancel_all(self) -> None:
+        with self._lock:
+            requests = list(self._requests)
+        for cancellation in requests:
+            cancellation.cancel()
+
+
+def select_models(names: Iterable[str] | None) -> list[EmbeddedModel]:
+    """Return catalogue entries by name; the default ones for `None`.
+
+    Raises:
+        ValueError: For a name that is not in the catalogue.
+    """
+    wanted = [resolve_name(name) for name in (DEFAULT_MODELS if names is None else names)]
+    unknown = [name for name in wanted if name not in MODELS]
+    if unknown:
+        raise ValueError(f"{unknown[0]!r} cannot be embedded; these can: {', '.join(MODELS)}")
+    return [MODELS[name] for name in wanted]
+
+
+def _fetch(model: EmbeddedModel, progress: Progress) -> object:
+    return fetch(model, progress=progress)
+
+
+def _load_verified(model: EmbeddedModel, settings: EngineSettings) -> Engine:
+    return load_engine(verified(model), model, settings)

@@ -1,0 +1,77 @@
+"""Make the call. A backend turns an `Attempt` into a call, and what comes back into an `Outcome`."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
+
+from tierwise.errors import BackendError
+from tierwise.fleet.model import ModelSpec
+from tierwise.fleet.price import Price
+from tierwise.flow import Attempt, Chunk, Outcome
+from tierwise.task import Trust
+
+__all__ = ["Backend", "replay"]
+
+
+class Backend(ABC):
+    """Calls the models of one provider. `call` is all that has to be written; the rest follows, and may be improved."""
+
+    @abstractmethod
+    def call(self, attempt: Attempt) -> Outcome:
+        """Makes a call and waits for its end.
+
+        Raises:
+            BackendError: The call failed, or whatever else `is_failure` knows.
+        """
+
+    async def acall(self, attempt: Attempt) -> Outcome:
+        """The async twin of `call`; by default `call` in a thread."""
+        return await asyncio.to_thread(self.call, attempt)
+
+    def open(self, attempt: Attempt) -> AbstractContextManager[Iterator[Chunk]]:
+        """Opens a streamed call; leaving the context closes it at the provider. By default one chunk, at the end."""
+        return self._opened(attempt)
+
+    def aopen(self, attempt: Attempt) -> AbstractAsyncContextManager[AsyncIterator[Chunk]]:
+        """The async twin of `open`."""
+        return self._aopened(attempt)
+
+    def is_failure(self, error: Exception) -> bool:
+        """True if a flow may answer the error with a fallback. All other errors propagate to the caller."""
+        return isinstance(error, BackendError | OSError | TimeoutError)
+
+    def trust(self, model: ModelSpec) -> Trust | None:
+        """Where content goes that is sent to this model, where the user gave no label. Not known by default."""
+        return None
+
+    def price(self, model: ModelSpec) -> Price | None:
+        """The model's price, where the user gave none. Not known by default."""
+        return None
+
+    @contextmanager
+    def _opened(self, attempt: Attempt) -> Generator[Iterator[Chunk]]:
+        yield iter([replay(self.call(attempt))])
+
+    @asynccontextmanager
+    async def _aopened(self, attempt: Attempt) -> AsyncGenerator[AsyncIterator[Chunk]]:
+        async def one() -> AsyncGenerator[Chunk]:
+            yield replay(await self.acall(attempt))
+
+        yield one()
+
+
+def replay(outcome: Outcome) -> Chunk:
+    """A held answer as one chunk."""
+    return Chunk(
+        text=outcome.text,
+        thinking=outcome.thinking,
+        tool_calls=outcome.tool_calls,
+        logprobs=outcome.logprobs or (),
+        usage=outcome.usage,
+        finish_reason=outcome.finish_reason,
+        model=outcome.model,
+        raw=outcome.raw,
+    )

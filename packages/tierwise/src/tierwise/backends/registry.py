@@ -1,0 +1,90 @@
+"""Which backend calls which provider."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import lru_cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, TypeAlias
+
+from tierwise.backends.base import Backend
+from tierwise.backends.function import FunctionBackend
+from tierwise.backends.work import WORK, WorkBackend
+from tierwise.errors import ConfigError, MissingExtraError
+from tierwise.fleet.fleet import Fleet
+from tierwise.fleet.model import ModelSpec
+from tierwise.flow import Attempt
+
+__all__ = ["BackendLike", "Backends"]
+
+GROUP = "tierwise.backends"
+"""The entry points of installed backends: a provider's prefix, or `*` for every provider that no other backend has."""
+
+ANY = "*"
+
+BackendLike: TypeAlias = "Backend | Callable[[Attempt], Any]"
+
+
+class Backends:
+    """The backends of a router: those given, then those of the installed packages.
+
+    Args:
+        given: Backends (or plain functions) by provider prefix; `*` serves every prefix that has none of its own.
+    """
+
+    def __init__(self, given: Mapping[str, BackendLike] | None = None) -> None:
+        self._made: dict[str, Backend] = {name: _as_backend(name, b) for name, b in (given or {}).items()}
+        self._made.setdefault(WORK.provider, WorkBackend())
+        self._given_any = ANY in self._made
+
+    def find(self, provider: str) -> Backend | None:
+        """The backend of a provider; `None` if no package that has one is installed."""
+        if provider in self._made:
+            return self._made[provider]
+        if self._given_any:
+            return self._made[ANY]
+        installed = _installed()
+        if provider in installed:
+            return self._made.setdefault(provider, installed[provider].load()())
+        if ANY in installed:
+            return self._made.setdefault(ANY, installed[ANY].load()())
+        return None
+
+    def get(self, model: ModelSpec) -> Backend:
+        """The backend that calls the model.
+
+        Raises:
+            MissingExtraError: No package that has one is installed; the message says which to install.
+        """
+        backend = self.find(model.provider)
+        if backend is None:
+            package = "tierwise-ollama" if model.provider == "ollama" else "tierwise-litellm"
+            raise MissingExtraError(f"model {model.id!r}", package)
+        return backend
+
+    def label(self, fleet: Fleet) -> Fleet:
+        """The fleet with the backends' own trust labels and prices where the user gave none."""
+
+        def labelled(model: ModelSpec) -> ModelSpec:
+            if model.trust is not None and model.price is not None:
+                return model
+            backend = self.find(model.provider)
+            if backend is None:
+                return model
+            return replace(model, trust=model.trust or backend.trust(model), price=model.price or backend.price(model))
+
+        return fleet.map(labelled)
+
+
+def _as_backend(name: str, value: BackendLike) -> Backend:
+    if isinstance(value, Backend):
+        return value
+    if callable(value):
+        return FunctionBackend(value)
+    raise ConfigError(f"backends[{name!r}]={value!r} is no Backend and no function", setting="backends", value=value)
+
+
+@lru_cache(maxsize=1)
+def _installed() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=GROUP)}

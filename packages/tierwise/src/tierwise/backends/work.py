@@ -1,0 +1,35 @@
+"""Calls that are no model's: a test run, a slow check. They run where calls run, away from the flow's own thread."""
+
+from __future__ import annotations
+
+from tierwise.backends.base import Backend
+from tierwise.fleet.model import ModelSpec
+from tierwise.fleet.price import FREE, Price
+from tierwise.flow import Attempt, Outcome
+from tierwise.task import Trust
+
+__all__ = ["WORK", "WorkBackend"]
+
+WORK = ModelSpec("work:check", price=FREE, trust="local")
+"""The model of an attempt that is no model's."""
+
+
+class WorkBackend(Backend):
+    """Does an attempt's `work`. An error in it is a defect of the check, and propagates."""
+
+    def call(self, attempt: Attempt) -> Outcome:
+        """See `Backend`."""
+        assert attempt.work is not None  # noqa: S101 - `Run` sends only such attempts here
+        return Outcome(attempt, value=attempt.work())
+
+    def is_failure(self, error: Exception) -> bool:
+        """See `Backend`."""
+        return False
+
+    def trust(self, model: ModelSpec) -> Trust | None:
+        """See `Backend`."""
+        return "local"
+
+    def price(self, model: ModelSpec) -> Price | None:
+        """See `Backend`."""
+        return FREE

@@ -1,0 +1,274 @@
+"""The four drivers of flows, and the only place in which a backend is called.
+
+`run` and `arun` drive a flow to its end. `opened` and `aopened` are context managers, because consumers stop early:
+they give the chunks that may be shown, and close flow and call when the consumer leaves. The rules are in
+`tierwise.run`; what is here differs between sync and async by nothing but who waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from contextvars import copy_context
+from typing import TypeVar, cast
+
+from tierwise.backends.base import replay
+from tierwise.flow import Attempt, Chunk, Flow, Outcome, Show
+from tierwise.run import Passage, Run, Steps, commits
+
+__all__ = ["AsyncOpened", "Opened", "aopened", "arun", "opened", "run"]
+
+T = TypeVar("T")
+
+
+def run(flow: Flow[T], run: Run) -> T:
+    """Drives a flow to its end and gives what it returns. Needs no event loop, and may be called inside one."""
+    steps = Steps(flow, run)
+    try:
+        attempts = steps.advance()
+        while attempts is not None:
+            attempts = steps.advance(_calls(attempts, run))
+        return steps.result
+    finally:
+        steps.close()
+
+
+async def arun(flow: Flow[T], run: Run) -> T:
+    """The async twin of `run`. Cancelling it closes the calls that are under way."""
+    steps = Steps(flow, run)
+    try:
+        attempts = steps.advance()
+        while attempts is not None:
+            attempts = steps.advance(await _acalls(attempts, run))
+        return steps.result
+    finally:
+        steps.close()
+
+
+class Opened:
+    """The chunks of a run that may be shown. Iterate it; `outcome` is there at its end."""
+
+    outcome: Outcome
+
+    def __init__(self, flow: Flow[Outcome], run: Run) -> None:
+        self._chunks = self._run(flow, run)
+
+    def __iter__(self) -> Iterator[Chunk]:
+        return self._chunks
+
+    def close(self) -> None:
+        """Ends the run and closes its call."""
+        self._chunks.close()
+
+    def _run(self, flow: Flow[Outcome], run: Run) -> Generator[Chunk]:
+        steps = Steps(flow, run)
+        try:
+            attempts = steps.advance()
+            while attempts is not None:
+                if attempts[0].show == Show.HOLD:
+                    outcomes = _calls(attempts, run)
+                else:
+                    outcomes = ((yield from _stream(attempts[0], run, shown=True)),)
+                attempts = steps.advance(outcomes)
+            self.outcome = steps.result
+            if not self.outcome.committed:
+                yield replay(self.outcome)
+        finally:
+            steps.close()
+
+
+class AsyncOpened:
+    """The async twin of `Opened`."""
+
+    outcome: Outcome
+
+    def __init__(self, flow: Flow[Outcome], run: Run) -> None:
+        self._chunks = self._run(flow, run)
+
+    def __aiter__(self) -> AsyncIterator[Chunk]:
+        return self._chunks
+
+    async def aclose(self) -> None:
+        """Ends the run and closes its call."""
+        await self._chunks.aclose()
+
+    async def _run(self, flow: Flow[Outcome], run: Run) -> AsyncGenerator[Chunk]:
+        steps = Steps(flow, run)
+        try:
+            attempts = steps.advance()
+            while attempts is not None:
+                if attempts[0].show == Show.HOLD:
+                    outcomes = await _acalls(attempts, run)
+                else:
+                    stream = _AsyncStream(attempts[0], run, shown=True)
+                    try:
+                        async for chunk in stream.chunks:
+                            yield chunk
+                    finally:
+                        await stream.chunks.aclose()
+                    outcomes = (stream.outcome,)
+                attempts = steps.advance(outcomes)
+            self.outcome = steps.result
+            if not self.outcome.committed:
+                yield replay(self.outcome)
+        finally:
+            steps.close()
+
+
+@contextmanager
+def opened(flow: Flow[Outcome], run: Run) -> Generator[Opened]:
+    """Drives a flow and gives the chunks that may be shown; leaving the context closes flow and call."""
+    stream = Opened(flow, run)
+    try:
+        yield stream
+    finally:
+        stream.close()
+
+
+@asynccontextmanager
+async def aopened(flow: Flow[Outcome], run: Run) -> AsyncGenerator[AsyncOpened]:
+    """The async twin of `opened`."""
+    stream = AsyncOpened(flow, run)
+    try:
+        yield stream
+    finally:
+        await stream.aclose()
+
+
+def _calls(attempts: tuple[Attempt, ...], run: Run) -> tuple[Outcome, ...]:
+    if len(attempts) == 1:
+        return (_call(attempts[0], run),)
+    with ThreadPoolExecutor(len(attempts), thread_name_prefix="tierwise") as pool:
+        futures = [pool.submit(copy_context().run, _call, attempt, run) for attempt in attempts]
+    return tuple(future.result() for future in futures)
+
+
+async def _acalls(attempts: tuple[Attempt, ...], run: Run) -> tuple[Outcome, ...]:
+    if len(attempts) == 1:
+        return (await _acall(attempts[0], run),)
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(_acall(attempt, run)) for attempt in attempts]
+    except BaseExceptionGroup as errors:
+        raise _first(errors) from None
+    return tuple(task.result() for task in tasks)
+
+
+def _call(attempt: Attempt, run: Run) -> Outcome:
+    if attempt.show == Show.GATED:
+        return _drained(_stream(attempt, run, shown=False))
+    ticket = run.admit(attempt)
+    if isinstance(ticket, Outcome):
+        return ticket
+    try:
+        run.ledger.begin(ticket.row, attempt.task)
+        outcome = ticket.backend.call(ticket.attempt)
+    except BaseException as error:  # noqa: BLE001 - settled, then raised again unless it is a failure
+        return run.fail(ticket, error)
+    return commits(run.settle(ticket, outcome))
+
+
+async def _acall(attempt: Attempt, run: Run) -> Outcome:
+    if attempt.show == Show.GATED:
+        stream = _AsyncStream(attempt, run, shown=False)
+        async for _ in stream.chunks:
+            pass
+        return stream.outcome
+    ticket = run.admit(attempt)
+    if isinstance(ticket, Outcome):
+        return ticket
+    try:
+        await run.ledger.abegin(ticket.row, attempt.task)
+        if ticket.attempt.timeout is None:
+            outcome = await ticket.backend.acall(ticket.attempt)
+        else:
+            async with asyncio.timeout(ticket.attempt.timeout):
+                outcome = await ticket.backend.acall(ticket.attempt)
+    except BaseException as error:  # noqa: BLE001 - settled, then raised again unless it is a failure
+        return run.fail(ticket, error)
+    return commits(run.settle(ticket, outcome))
+
+
+def _stream(attempt: Attempt, run: Run, *, shown: bool) -> Generator[Chunk, None, Outcome]:
+    ticket = run.admit(attempt)
+    if isinstance(ticket, Outcome):
+        return ticket
+    passage = Passage(ticket, run, shown=shown)
+    try:
+        run.ledger.begin(ticket.row, attempt.task)
+        with ticket.backend.open(ticket.attempt) as chunks:
+            for chunk in chunks:
+                yield from passage.feed(chunk)
+                if passage.aborted:
+                    break
+    except GeneratorExit:
+        passage.left()
+        raise
+    except BaseException as error:  # noqa: BLE001 - settled, then raised again unless it is a failure
+        return passage.broken(error)
+    rest, outcome = passage.end()
+    yield from rest
+    return outcome
+
+
+class _AsyncStream:
+    """The async twin of `_stream`: an async generator returns nothing, so the outcome lies beside it."""
+
+    outcome: Outcome
+
+    def __init__(self, attempt: Attempt, run: Run, *, shown: bool) -> None:
+        self.chunks = self._run(attempt, run, shown)
+
+    async def _run(self, attempt: Attempt, run: Run, shown: bool) -> AsyncGenerator[Chunk]:
+        ticket = run.admit(attempt)
+        if isinstance(ticket, Outcome):
+            self.outcome = ticket
+            return
+        passage = Passage(ticket, run, shown=shown)
+        try:
+            await run.ledger.abegin(ticket.row, attempt.task)
+            async with ticket.backend.aopen(ticket.attempt) as chunks, aclosing(_timed(chunks, run)) as timed:
+                async for chunk in timed:
+                    for ready in passage.feed(chunk):
+                        yield ready
+                    if passage.aborted:
+                        break
+        except GeneratorExit:
+            passage.left()
+            raise
+        except BaseException as error:  # noqa: BLE001 - settled, then raised again unless it is a failure
+            self.outcome = passage.broken(error)
+            return
+        rest, self.outcome = passage.end()
+        for ready in rest:
+            yield ready
+
+
+async def _timed(chunks: AsyncIterator[Chunk], run: Run) -> AsyncGenerator[Chunk]:
+    """The chunks, with the deadline over each wait."""
+    if run.remaining() is None:
+        async for chunk in chunks:
+            yield chunk
+        return
+    while True:
+        try:
+            async with asyncio.timeout(run.remaining()):
+                chunk = await anext(chunks)
+        except StopAsyncIteration:
+            return
+        yield chunk
+
+
+def _drained(stream: Generator[Chunk, None, T]) -> T:
+    while True:
+        try:
+            next(stream)
+        except StopIteration as stop:
+            return stop.value
+
+
+def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    error = errors.exceptions[0]
+    return _first(cast("BaseExceptionGroup[BaseException]", error)) if isinstance(error, BaseExceptionGroup) else error

@@ -1,0 +1,262 @@
+"""Every error that Tierwise raises on purpose.
+
+```
+TierwiseError
+ +-- ConfigError              a setting is wrong: names the setting, its value and the mend
+ |    +-- UnknownNameError    a tier, model, job or key that does not exist, with the nearest that does
+ |    +-- MissingExtraError   an optional package is not installed, with the command that installs it
+ +-- RoutingError             no model may or can take the task; nothing was called
+ |    +-- TrustError          every model that is left would break the task's trust
+ |    +-- NoModelError        no model has the capability or the window that the task needs
+ +-- BackendError             one call failed; a flow falls back on it
+ |    +-- AuthenticationError, InvalidRequestError, ContextOverflowError, ModelNotFoundError,
+ |    |   RateLimitError, ServerBusyError, UnavailableError, BadResponseError, CallTimeoutError
+ +-- LimitError               a limit refused the call; nothing was sent and nothing was spent
+ +-- RunError                 the run as a whole failed; carries every attempt
+ |    +-- AllModelsFailedError
+ |    +-- RejectedError       no model gave an answer of the required shape
+ |    +-- DeadlineError
+ |    +-- StreamBrokenError   a stream died after something had been shown; carries the partial text
+ +-- LedgerError              the ledger cannot be written or read
+ +-- FlowError                a strategy broke a rule of flows (a defect in the strategy)
+```
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tierwise.flow import Outcome
+    from tierwise.ledger.rows import Row
+
+__all__ = [
+    "AllModelsFailedError",
+    "AuthenticationError",
+    "BackendError",
+    "BadResponseError",
+    "CallTimeoutError",
+    "ConfigError",
+    "ContextOverflowError",
+    "DeadlineError",
+    "FlowError",
+    "InvalidRequestError",
+    "LedgerError",
+    "LimitError",
+    "MissingExtraError",
+    "ModelNotFoundError",
+    "NoModelError",
+    "RateLimitError",
+    "RejectedError",
+    "RoutingError",
+    "RunError",
+    "ServerBusyError",
+    "StreamBrokenError",
+    "TierwiseError",
+    "TrustError",
+    "UnavailableError",
+    "UnknownNameError",
+]
+
+
+class TierwiseError(Exception):
+    """The root of the tree: `except TierwiseError` catches whatever Tierwise raises on purpose."""
+
+
+class ConfigError(TierwiseError):
+    """A setting is wrong.
+
+    Attributes:
+        setting: The name of the setting.
+        value: What it was set to.
+    """
+
+    def __init__(self, message: str, *, setting: str = "", value: Any = None) -> None:
+        super().__init__(message)
+        self.setting = setting
+        self.value = value
+
+
+class UnknownNameError(ConfigError):
+    """A name that does not exist, with the nearest that does.
+
+    Attributes:
+        known: The names that exist.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], *, where: str = "") -> None:
+        self.known = tuple(known)
+        near = difflib.get_close_matches(name, self.known, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(map(repr, self.known)) or 'none'}"
+        super().__init__(f"{where + ': ' if where else ''}unknown {kind} {name!r}{hint}", setting=kind, value=name)
+
+
+class MissingExtraError(ConfigError, ImportError):
+    """An optional package is not installed.
+
+    Attributes:
+        command: The command that installs it.
+    """
+
+    def __init__(self, needed_for: str, package: str) -> None:
+        self.command = f'pip install "{package}"'
+        super().__init__(f"{needed_for} needs {package}: {self.command}", setting=needed_for, value=package)
+
+
+class RoutingError(TierwiseError):
+    """No model may or can take the task. Nothing was called."""
+
+
+class TrustError(RoutingError):
+    """Every model that is left would send the content where the task may not go."""
+
+
+class NoModelError(RoutingError):
+    """No model has the capability or the context window that the task needs."""
+
+
+class BackendError(TierwiseError):
+    """One call to a model failed. Flows answer it with a fallback.
+
+    Attributes:
+        status: The HTTP status, where there was one.
+        retry_after: Seconds after which the provider asks to be tried again.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.retry_after = retry_after
+
+
+class AuthenticationError(BackendError):
+    """The provider does not accept the credential (401, 403)."""
+
+
+class InvalidRequestError(BackendError):
+    """The provider says that the request itself is wrong (400, 422); a repeat would fail too."""
+
+
+class ContextOverflowError(InvalidRequestError):
+    """The prompt does not fit into the model's context window."""
+
+
+class ModelNotFoundError(BackendError):
+    """The server does not have the model (404)."""
+
+
+class RateLimitError(BackendError):
+    """The provider asks for fewer requests (429)."""
+
+
+class ServerBusyError(BackendError):
+    """The server's queue is full (503, 529)."""
+
+
+class UnavailableError(BackendError):
+    """The server cannot be reached or fails (connection refused, 5xx)."""
+
+
+class BadResponseError(BackendError):
+    """What came back is malformed, cut off or an error under HTTP 200."""
+
+
+class CallTimeoutError(BackendError):
+    """The call took longer than it may."""
+
+
+class LimitError(TierwiseError):
+    """A limit refused the call before it was sent.
+
+    Attributes:
+        limit: The name of the limit.
+        value: What the call would have brought the total to.
+        allowed: The limit's own figure.
+        retry_after: Seconds after which it may be tried again, where that is known.
+    """
+
+    def __init__(
+        self, message: str, *, limit: str, value: Any = None, allowed: Any = None, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.limit = limit
+        self.value = value
+        self.allowed = allowed
+        self.retry_after = retry_after
+
+
+class RunError(TierwiseError):
+    """A run failed as a whole.
+
+    Attributes:
+        attempts: One row for each call that was made or refused, in order.
+        run_id: The id under which the ledger keeps them.
+    """
+
+    attempts: Sequence[Row] = ()
+    run_id: str = ""
+
+
+class AllModelsFailedError(RunError):
+    """Every model that may take the task failed.
+
+    Attributes:
+        outcomes: The failed outcomes, in order.
+    """
+
+    def __init__(self, outcomes: Sequence[Outcome]) -> None:
+        self.outcomes = tuple(outcomes)
+        lines = [f"  {o.attempt.tier}: {o.attempt.model.id}: {_cause(o.error)}" for o in self.outcomes]
+        super().__init__("all models failed:\n" + "\n".join(lines))
+
+
+class RejectedError(RunError):
+    """No model gave an answer that passed a required check.
+
+    Attributes:
+        outcome: The last answer, as it came.
+        evidence: Why it was rejected.
+    """
+
+    def __init__(self, outcome: Outcome, evidence: str) -> None:
+        self.outcome = outcome
+        self.evidence = evidence
+        super().__init__(f"no accepted answer; the last, from {outcome.attempt.model.id}, was rejected: {evidence}")
+
+
+class DeadlineError(RunError):
+    """The task's deadline passed.
+
+    Attributes:
+        deadline: The task's deadline in seconds.
+    """
+
+    def __init__(self, deadline: float) -> None:
+        self.deadline = deadline
+        super().__init__(f"the task's deadline of {deadline:g} s passed")
+
+
+class StreamBrokenError(RunError):
+    """A stream died after something had been shown, so nothing else could be tried.
+
+    Attributes:
+        partial: The text that had been shown.
+    """
+
+    def __init__(self, model: str, partial: str, cause: BaseException) -> None:
+        self.partial = partial
+        super().__init__(f"the stream of {model} broke after {len(partial)} characters were shown: {_cause(cause)}")
+
+
+class LedgerError(TierwiseError):
+    """The ledger cannot be written or read."""
+
+
+class FlowError(TierwiseError):
+    """A strategy broke a rule of flows: a defect in the strategy, not in the task."""
+
+
+def _cause(error: BaseException | None) -> str:
+    return f"{type(error).__name__}: {error}" if error is not None else "no error recorded"

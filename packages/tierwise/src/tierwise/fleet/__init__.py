@@ -1,0 +1,7 @@
+"""What can answer, at what price? `Fleet`, `Tier`, `ModelSpec`, `Price`."""
+
+from tierwise.fleet.fleet import Fleet, Tier
+from tierwise.fleet.model import Capability, ModelSpec
+from tierwise.fleet.price import FREE, Cost, Price, Usage
+
+__all__ = ["FREE", "Capability", "Cost", "Fleet", "ModelSpec", "Price", "Tier", "Usage"]

@@ -1,0 +1,301 @@
+"""Flows: decisions that ask for calls and never make one.
+
+A flow is a generator. It yields a batch of what it wants called and is sent what came back, so it is the same for sync
+and async, for every backend and in every framework; `tierwise.drive` holds the drivers. A flow does no I/O, reads no
+clock, sets no context variable, never yields in `finally` and never catches `BaseException`.
+
+    outcome = yield from call(Attempt(task, model))
+    first, second = yield from gather(flow_a, flow_b)
+    yield from note(Judged(outcome, verdict))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field, replace
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, Literal, TypeAlias, TypeVar
+
+from tierwise.fleet.model import ModelSpec
+from tierwise.fleet.price import Usage
+from tierwise.task import Task, ToolCall
+
+__all__ = [
+    "Attempt",
+    "Chunk",
+    "Decided",
+    "Flow",
+    "Gate",
+    "GateAnswer",
+    "Judged",
+    "Note",
+    "Outcome",
+    "Prefix",
+    "Purpose",
+    "Show",
+    "Stated",
+    "Step",
+    "Verdict",
+    "call",
+    "done",
+    "gather",
+    "note",
+]
+
+T = TypeVar("T")
+
+Purpose: TypeAlias = Literal["answer", "draft", "sample", "vote", "judge", "plan", "classify", "check", "synthesis"]
+"""What a call is for. `answer` is what the user gets; everything else was spent on getting there."""
+
+
+class Show(StrEnum):
+    """What of a call may be shown while it runs."""
+
+    HOLD = "hold"
+    """Nothing: one non-streaming call, replayed if the flow returns it."""
+    LIVE = "live"
+    """Everything, as it comes."""
+    GATED = "gated"
+    """Nothing until a gate that reads the prefix commits to it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """A piece of a streamed answer."""
+
+    text: str = ""
+    thinking: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    """Tool calls that are complete with this chunk."""
+    logprobs: tuple[float, ...] = ()
+    """Natural logarithms of the probabilities of this chunk's tokens."""
+    usage: Usage | None = None
+    finish_reason: str | None = None
+    model: str | None = None
+    """The model that answers, as the provider names it."""
+    visible: bool | None = None
+    """Whether a consumer would see this chunk; `None`: if it has text or a tool call."""
+    raw: Any = None
+    """The chunk in the backend's own form."""
+
+    @property
+    def is_visible(self) -> bool:
+        """True if a consumer would see it; empty and metadata chunks are not visible."""
+        return bool(self.text or self.tool_calls) if self.visible is None else self.visible
+
+
+@dataclass(frozen=True, slots=True)
+class Prefix:
+    """What has come of a gated call so far."""
+
+    text: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    logprobs: tuple[float, ...] = ()
+    done: bool = False
+
+
+GateAnswer: TypeAlias = Literal["undecided", "commit", "abort"]
+
+Gate: TypeAlias = Callable[[Prefix], GateAnswer]
+"""A pure function of the prefix. Commit ends judgement; abort closes the call; undecided at the end is judged."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Attempt:
+    """A call that a flow asks for."""
+
+    task: Task
+    model: ModelSpec
+    tier: str = ""
+    _: KW_ONLY
+    purpose: Purpose = "answer"
+    show: Show = Show.HOLD
+    gate: Gate | None = None
+    reason: str = ""
+    """Why this call is made, in words that a receipt can show."""
+    temperature: float | None = None
+    """Replaces the model's own setting."""
+    seed: int | None = None
+    """Replaces the model's own setting."""
+    logprobs: bool = False
+    """Ask for the tokens' log probabilities."""
+    work: Callable[[], Any] | None = field(default=None, repr=False)
+    """For a call that is no model's (a test run): what is to be done, away from the flow's own thread."""
+    timeout: float | None = None
+    """Seconds that are left of the task's deadline; set by the driver."""
+    call_id: str = ""
+    """Set by the driver."""
+
+    def setting(self, name: Literal["temperature", "seed", "max_output_tokens"]) -> Any:
+        """The setting that holds for this call: the attempt's own, else the smaller or nearer of task and model."""
+        if name == "max_output_tokens":
+            caps = [c for c in (self.task.max_output_tokens, self.model.max_output_tokens) if c is not None]
+            return min(caps, default=None)
+        own = self.temperature if name == "temperature" else self.seed
+        return own if own is not None else getattr(self.model, name)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """What came back of an attempt: an answer, or an error that the backend calls a failure."""
+
+    attempt: Attempt
+    _: KW_ONLY
+    text: str = ""
+    thinking: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    logprobs: tuple[float, ...] | None = None
+    """Natural logarithms of the tokens' probabilities; `None` if the backend gave none."""
+    usage: Usage | None = None
+    model: str | None = None
+    """The model that answered, as the provider names it."""
+    finish_reason: str | None = None
+    error: BaseException | None = None
+    committed: bool = False
+    """Shown already: the flow returns it, at once."""
+    aborted: bool = False
+    """A gate closed the call."""
+    value: Any = None
+    """What the `work` of a call that is no model's gave back."""
+    raw: Any = None
+    """The answer in the backend's own form."""
+    verdict: Verdict | None = None
+    """What the strategy's verifier said, where one was asked."""
+    cost: Decimal | None = None
+    """USD; `None` if the price is not known. Set by the driver."""
+    latency: float | None = None
+    """Seconds from the call to its end. Set by the driver."""
+    first_token: float | None = None
+    """Seconds from the call to the first visible chunk, for streamed calls. Set by the driver."""
+
+    @property
+    def repaired(self) -> bool:
+        """True if a tool call was written as text and read out of there."""
+        return any(c.repaired for c in self.tool_calls)
+
+    @property
+    def ok(self) -> bool:
+        """True if an answer came to its end."""
+        return self.error is None and not self.aborted
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a verifier says of an answer, and on what evidence."""
+
+    result: Literal["accept", "reject", "abstain"]
+    evidence: str = ""
+    _: KW_ONLY
+    verifier: str = ""
+    conclusive: bool = False
+    """Ends the matter: nothing dearer is asked."""
+    score: float | None = None
+    """The measured figure, where there is one. It is never invented: a signal that is not there abstains."""
+    threshold: float | None = None
+    calibrated: bool | None = None
+    """Whether the threshold comes from calibration on labelled rows; `None` where there is no threshold."""
+    parts: tuple[Verdict, ...] = ()
+
+    @property
+    def accepted(self) -> bool:
+        """True if the verifier accepts."""
+        return self.result == "accept"
+
+    @property
+    def rejected(self) -> bool:
+        """True if the verifier rejects."""
+        return self.result == "reject"
+
+    @property
+    def summary(self) -> str:
+        """One line for a receipt."""
+        return f"{self.verifier}: {self.evidence}" if self.verifier else self.evidence
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judged:
+    """A note: this outcome was judged so."""
+
+    outcome: Outcome
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stated:
+    """A note: something that a receipt should say of the run, e.g. how a vote ended."""
+
+    text: str
+    data: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Decided:
+    """A note: the run starts at this tier."""
+
+    tier: str
+    rule: str
+
+
+Note: TypeAlias = Judged | Stated | Decided
+"""What a flow tells its driver, for the record. It is answered with nothing."""
+
+Step: TypeAlias = "tuple[Attempt | Note, ...]"
+
+Flow: TypeAlias = Generator[Step, "tuple[Outcome, ...]", T]
+"""Yields batches of attempts and notes, is sent the attempts' outcomes in order, returns a T."""
+
+
+def call(attempt: Attempt) -> Flow[Outcome]:
+    """The smallest flow: one call."""
+    (outcome,) = yield (attempt,)
+    return outcome
+
+
+def note(*notes: Note) -> Flow[None]:
+    """Tells the driver something for the record."""
+    yield notes
+
+
+def done(value: T) -> Flow[T]:
+    """A flow that asks for nothing."""
+    return value
+    yield ()  # makes this a generator
+
+
+def gather(*flows: Flow[T]) -> Flow[tuple[T, ...]]:
+    """Runs flows side by side: their batches are merged step by step, so the calls of one step run at once.
+
+    All calls are made as HOLD. If one flow raises, the others are closed and the error propagates.
+    """
+    results: dict[int, T] = {}
+    waiting: dict[int, Step] = {}
+    try:
+        for i, flow in enumerate(flows):
+            _advance(i, flow, None, waiting, results)
+        while waiting:
+            order = list(waiting)
+            outcomes = yield tuple(item for i in order for item in waiting[i])
+            start = 0
+            for i in order:
+                end = start + sum(isinstance(item, Attempt) for item in waiting.pop(i))
+                _advance(i, flows[i], outcomes[start:end], waiting, results)
+                start = end
+    finally:
+        for flow in flows:
+            flow.close()
+    return tuple(results[i] for i in range(len(flows)))
+
+
+def _advance(
+    i: int, flow: Flow[T], outcomes: Sequence[Outcome] | None, waiting: dict[int, Step], results: dict[int, T]
+) -> None:
+    try:
+        step = next(flow) if outcomes is None else flow.send(tuple(outcomes))
+    except StopIteration as stop:
+        results[i] = stop.value
+        return
+    waiting[i] = tuple(
+        replace(item, show=Show.HOLD, gate=None) if isinstance(item, Attempt) and item.show != Show.HOLD else item
+        for item in step
+    )

@@ -1,0 +1,13 @@
+"""Ids that sort by time and do not collide across processes."""
+
+from __future__ import annotations
+
+import os
+import time
+
+__all__ = ["new_id"]
+
+
+def new_id() -> str:
+    """24 hexadecimal digits: milliseconds since 1970, then 48 random bits."""
+    return f"{time.time_ns() // 1_000_000:012x}{os.urandom(6).hex()}"

@@ -1,0 +1,124 @@
+"""Who should try first? A policy decides before the call, or abstains with `None`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Any, TypeAlias
+
+from tierwise.context import Context, Decision
+from tierwise.errors import ConfigError
+from tierwise.flow import Flow
+from tierwise.task import Task
+
+__all__ = ["Always", "FirstOf", "FunctionPolicy", "Policy", "PolicyLike", "as_policy"]
+
+
+class Policy:
+    """Decides a task's starting tier, or abstains.
+
+    A policy that needs no model overrides `decide`. One that has to ask a model overrides `flow`, and its `decide`
+    answers `Decision("", pending=True)` where it would ask.
+    """
+
+    def decide(self, task: Task, context: Context) -> Decision | None:
+        """The decision without any call; `None` to abstain."""
+        return None
+
+    def flow(self, task: Task, context: Context) -> Flow[Decision | None]:
+        """The decision, asking models where needed."""
+        return self.decide(task, context)
+        yield ()
+
+    def refs(self) -> Iterable[str]:
+        """The tiers and models that this policy names; a router checks them at start-up."""
+        return ()
+
+    def __or__(self, other: PolicyLike) -> Policy:
+        """The other is asked where this one abstains."""
+        return FirstOf(self, other)
+
+    def __ror__(self, other: PolicyLike) -> Policy:
+        return FirstOf(other, self)
+
+
+PolicyLike: TypeAlias = "Policy | Callable[..., Decision | str | None]"
+"""A policy, or a function of the task (or of task and context) that gives a decision, a tier's name or `None`."""
+
+
+def as_policy(value: PolicyLike) -> Policy:
+    """Accepts a policy or a plain function."""
+    if isinstance(value, Policy):
+        return value
+    if callable(value):
+        return FunctionPolicy(value)
+    raise ConfigError(f"{value!r} is no policy: give a Policy or a function", setting="policy", value=value)
+
+
+class FunctionPolicy(Policy):
+    """A plain function as a policy.
+
+    Args:
+        function: Takes the task, or task and context; gives a `Decision`, a tier's name, or `None` to abstain.
+    """
+
+    def __init__(self, function: Callable[..., Decision | str | None]) -> None:
+        self._function = function
+        self._name = getattr(function, "__name__", repr(function))
+        self._takes_context = len(inspect.signature(function).parameters) > 1
+
+    def decide(self, task: Task, context: Context) -> Decision | None:
+        """See `Policy`."""
+        answer: Any = self._function(task, context) if self._takes_context else self._function(task)
+        if isinstance(answer, str):
+            return Decision(answer, rule=self._name, reason=f"{self._name} said so")
+        return answer
+
+
+class FirstOf(Policy):
+    """Asks one policy after the other; the first that does not abstain decides."""
+
+    def __init__(self, *policies: PolicyLike) -> None:
+        flat: list[Policy] = []
+        for policy in map(as_policy, policies):
+            flat.extend(policy.policies if isinstance(policy, FirstOf) else [policy])
+        self.policies = tuple(flat)
+
+    def decide(self, task: Task, context: Context) -> Decision | None:
+        """See `Policy`."""
+        for policy in self.policies:
+            decision = policy.decide(task, context)
+            if decision is not None:
+                return decision
+        return None
+
+    def flow(self, task: Task, context: Context) -> Flow[Decision | None]:
+        """See `Policy`."""
+        for policy in self.policies:
+            decision = yield from policy.flow(task, context)
+            if decision is not None:
+                return decision
+        return None
+
+    def refs(self) -> Iterable[str]:
+        """See `Policy`."""
+        return [name for policy in self.policies for name in policy.refs()]
+
+
+class Always(Policy):
+    """Always this tier: the last member of a chain.
+
+    Args:
+        tier: A tier's name.
+    """
+
+    def __init__(self, tier: str) -> None:
+        self._tier = tier
+
+    def decide(self, task: Task, context: Context) -> Decision | None:
+        """See `Policy`."""
+        return Decision(self._tier, rule="always", reason=f"always {self._tier}")
+
+    def refs(self) -> Iterable[str]:
+        """See `Policy`."""
+        return (self._tier,)

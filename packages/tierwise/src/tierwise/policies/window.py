@@ -1,0 +1,15 @@
+"""The part of a request that heuristics read."""
+
+from __future__ import annotations
+
+__all__ = ["HEAD", "TAIL", "window"]
+
+HEAD = 512
+TAIL = 256
+
+
+def window(text: str) -> str:
+    """The head and the tail of a text, in characters: what a decision reads does not grow with the request."""
+    if len(text) <= HEAD + TAIL:
+        return text
+    return f"{text[:HEAD]}\n{text[-TAIL:]}"

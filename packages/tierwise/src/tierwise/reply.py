@@ -1,0 +1,104 @@
+"""What a run gives back."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import KW_ONLY, dataclass, field
+from decimal import Decimal
+from typing import Any, Literal, TypeAlias
+
+from tierwise.context import Decision
+from tierwise.flow import Chunk, Outcome
+from tierwise.ledger.receipt import Receipt
+from tierwise.ledger.rows import Row
+from tierwise.task import ToolCall
+
+__all__ = ["AsyncReplyStream", "Reply", "ReplyStream", "Status"]
+
+Status: TypeAlias = Literal["verified", "unverified", "rejected"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reply:
+    """An answer, on what evidence it stands, and its bill."""
+
+    text: str
+    _: KW_ONLY
+    output: Any = None
+    """The typed answer, where the task has an output schema."""
+    tool_calls: tuple[ToolCall, ...] = ()
+    status: Status
+    """`verified` on evidence, `unverified` where nothing spoke for or against it, `rejected` where something spoke
+    against an answer that nothing else could replace."""
+    decision: Decision
+    receipt: Receipt
+    run_id: str
+    outcome: Outcome = field(repr=False)
+    """The accepted answer as the backend gave it."""
+
+    @property
+    def attempts(self) -> tuple[Row, ...]:
+        """One row for each call that was made or refused, in order."""
+        return self.receipt.rows
+
+    @property
+    def cost(self) -> Decimal | None:
+        """USD of all calls; `None` if the price of any is not known."""
+        return self.receipt.cost
+
+    @property
+    def model(self) -> str:
+        """The id of the model that answered."""
+        return self.outcome.attempt.model.id
+
+    @property
+    def tier(self) -> str:
+        """The tier that answered."""
+        return self.outcome.attempt.tier
+
+    @property
+    def evidence(self) -> str:
+        """What the status stands on, in words."""
+        return self.outcome.verdict.summary if self.outcome.verdict else ""
+
+
+class ReplyStream:
+    """The chunks of an answer, as far as they may be shown. Iterate it; `reply` is there at the end."""
+
+    def __init__(self, chunks: Iterator[Chunk]) -> None:
+        self._chunks = chunks
+        self._reply: Reply | None = None
+
+    def __iter__(self) -> Iterator[Chunk]:
+        return self._chunks
+
+    @property
+    def reply(self) -> Reply:
+        """The whole answer with its receipt.
+
+        Raises:
+            RuntimeError: The stream has not come to its end.
+        """
+        return _finished(self._reply)
+
+
+class AsyncReplyStream:
+    """The async twin of `ReplyStream`."""
+
+    def __init__(self, chunks: AsyncIterator[Chunk]) -> None:
+        self._chunks = chunks
+        self._reply: Reply | None = None
+
+    def __aiter__(self) -> AsyncIterator[Chunk]:
+        return self._chunks
+
+    @property
+    def reply(self) -> Reply:
+        """See `ReplyStream.reply`."""
+        return _finished(self._reply)
+
+
+def _finished(reply: Reply | None) -> Reply:
+    if reply is None:
+        raise RuntimeError("the stream has not come to its end: iterate it to the end before you ask for the reply")
+    return reply

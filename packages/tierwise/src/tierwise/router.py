@@ -1,0 +1,275 @@
+"""One call from task to receipt."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, closing, contextmanager
+from copy import copy
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tierwise import drive
+from tierwise.backends.registry import BackendLike, Backends
+from tierwise.context import Context, Decision, resolve
+from tierwise.errors import RejectedError, RunError
+from tierwise.fleet.fleet import Fleet, Tier
+from tierwise.fleet.model import ModelSpec
+from tierwise.fleet.pricing import Pricing
+from tierwise.flow import Chunk, Decided, Flow, Judged, Outcome, note
+from tierwise.ledger.base import Ledger, NoLedger
+from tierwise.ledger.receipt import Receipt
+from tierwise.limits.base import Limit
+from tierwise.policies.base import PolicyLike, as_policy
+from tierwise.policies.default import default_policy
+from tierwise.reply import AsyncReplyStream, Reply, ReplyStream, Status
+from tierwise.run import Run
+from tierwise.schema import parse_output
+from tierwise.state import MemoryState, State
+from tierwise.strategies.base import Strategy
+from tierwise.strategies.cascade import Cascade
+from tierwise.task import Prompt, Task
+from tierwise.verifiers.default import free_verifier
+
+if TYPE_CHECKING:
+    from tierwise.backends.base import Backend
+
+__all__ = ["Router"]
+
+_STATUS: Mapping[str, Status] = {"accept": "verified", "reject": "rejected", "abstain": "unverified"}
+
+
+class Router:
+    """Sends each task to the smallest model that can do it, proves that it did, and shows the bill.
+
+    Args:
+        fleet: The models that may be used.
+        policy: Who tries first; by default high stakes and errors go up, then the task's job decides, then the lowest
+            tier tries.
+        strategy: In what shape calls are made; by default a cascade that checks the answer's shape, and prose by a
+            judge.
+        backends: What calls each provider, by the prefix of its models (`*` for all others); by default the installed
+            packages. A plain function will do.
+        limits: What may refuse a call.
+        ledger: Where every call is kept: a `Ledger`, or a path for one in SQLite. By default only receipts are kept.
+        state: What is remembered between runs; in this process by default.
+
+    Raises:
+        UnknownNameError: The policy or the strategy names a tier or a model that the fleet does not have.
+    """
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        *,
+        policy: PolicyLike | None = None,
+        strategy: Strategy | None = None,
+        backends: Mapping[str, BackendLike] | None = None,
+        limits: Sequence[Limit] = (),
+        ledger: Ledger | str | Path | None = None,
+        state: State | None = None,
+    ) -> None:
+        self._policy = as_policy(policy) if policy is not None else default_policy()
+        self._strategy = strategy if strategy is not None else Cascade()
+        self._limits = tuple(limits)
+        self._ledger = _ledger(ledger)
+        self._state: State = state if state is not None else MemoryState()
+        self._free = free_verifier()
+        for ref in self._policy.refs():
+            fleet.tier(ref, where="policy")
+        for ref in self._strategy.refs():
+            resolve(fleet, ref, where="strategy")
+        self._use(fleet, Backends(backends))
+
+    def _use(self, fleet: Fleet, backends: Backends) -> None:
+        self._backends = backends
+        self.fleet = backends.label(fleet)
+        self._pricing = Pricing(self.fleet)
+        self._unlabelled = fleet
+
+    @classmethod
+    def simple(
+        cls,
+        *,
+        small: str | ModelSpec | Sequence[str | ModelSpec],
+        large: str | ModelSpec | Sequence[str | ModelSpec],
+        **options: Any,
+    ) -> Router:
+        """A router over two tiers, `small` and `large`: enough to start with.
+
+        Args:
+            small: The model, or models in order of preference, that try first.
+            large: The model, or models in order of preference, that answer what the small ones cannot.
+            **options: Further arguments of `Router`.
+        """
+        return cls(Fleet([Tier("small", small), Tier("large", large)]), **options)
+
+    @classmethod
+    def from_file(cls, path: str | Path = "tierwise.toml", **options: Any) -> Router:
+        """A router as a `tierwise.toml` describes it.
+
+        Args:
+            path: The file.
+            **options: Arguments of `Router` that replace the file's.
+
+        Raises:
+            ConfigError: The file has a wrong setting; the message names the line and the nearest key.
+        """
+        from tierwise.fleet.config import load
+
+        return load(path).router(**options)
+
+    def using(self, backend: Backend) -> Router:
+        """The same router (policy, strategy, limits, ledger, state) with another backend for every model."""
+        other = copy(self)
+        other._use(self._unlabelled, Backends({"*": backend}))
+        return other
+
+    def decide(self, task: Task | Prompt, **fields: Any) -> Decision:
+        """Who would try first, and why. Asks no model: where one would have to be asked, the decision is `pending`.
+
+        Raises:
+            RoutingError: No model may or can take the task.
+        """
+        asked = Task.of(task, **fields)
+        context = Context.of(self.fleet, asked, self._state)
+        return self._settled(self._policy.decide(asked, context), context)
+
+    def run(self, task: Task | Prompt, **fields: Any) -> Reply:
+        """Answers a task.
+
+        Args:
+            task: A task, a text, or messages.
+            **fields: Fields of the task.
+
+        Raises:
+            RoutingError: No model may or can take the task; nothing was called.
+            AllModelsFailedError: Every model failed.
+            RejectedError: No answer fits the task's output schema.
+            DeadlineError: The task's deadline passed.
+        """
+        session = _Session(self, Task.of(task, **fields))
+        with session.recorded():
+            return session.reply(drive.run(session.flow(), session.run))
+
+    async def arun(self, task: Task | Prompt, **fields: Any) -> Reply:
+        """The async twin of `run`."""
+        session = _Session(self, Task.of(task, **fields))
+        with session.recorded():
+            return session.reply(await drive.arun(session.flow(), session.run))
+
+    @contextmanager
+    def stream(self, task: Task | Prompt, **fields: Any) -> Generator[ReplyStream]:
+        """Answers a task in chunks. A rejected draft is never among them; leaving the context closes the call.
+
+        Raises:
+            StreamBrokenError: The stream died after something had been shown.
+            TierwiseError: See `run`.
+        """
+        session = _Session(self, Task.of(task, **fields))
+        with closing(session.chunks()) as chunks:
+            session.stream = ReplyStream(chunks)
+            yield session.stream
+
+    @asynccontextmanager
+    async def astream(self, task: Task | Prompt, **fields: Any) -> AsyncGenerator[AsyncReplyStream]:
+        """The async twin of `stream`."""
+        session = _Session(self, Task.of(task, **fields))
+        async with aclosing(session.achunks()) as chunks:
+            session.stream = AsyncReplyStream(chunks)
+            yield session.stream
+
+    def _settled(self, decision: Decision | None, context: Context) -> Decision:
+        if decision is None:
+            decision = Decision(context.ladder[0].name, rule="default", reason="no rule applies: the lowest tier tries")
+        if decision.pending:
+            return decision
+        self.fleet.tier(decision.tier, where=f"policy {decision.rule}")
+        first = context.starting(decision).climb()[0].name
+        if first == decision.tier:
+            return decision
+        why = f"{decision.tier} -> {first}: bounds, trust or capabilities rule {decision.tier} out"
+        return replace(decision, tier=first, model=None, adjusted=(*decision.adjusted, why))
+
+
+class _Session:
+    """One run of one task."""
+
+    stream: ReplyStream | AsyncReplyStream
+
+    def __init__(self, router: Router, task: Task) -> None:
+        self._router = router
+        self._task = task
+        self._decision = Decision("", pending=True)
+        self.run = Run(
+            task,
+            backends=router._backends,
+            pricing=router._pricing,
+            ledger=router._ledger,
+            state=router._state,
+            limits=router._limits,
+        )
+
+    def flow(self) -> Flow[Outcome]:
+        router, task = self._router, self._task
+        context = Context.of(router.fleet, task, router._state)
+        decision = router._settled((yield from router._policy.flow(task, context)), context)
+        self._decision = decision
+        yield from note(Decided(decision.tier, decision.rule))
+        outcome = yield from router._strategy.flow(task, context.starting(decision))
+        if outcome.verdict is None:
+            outcome = replace(outcome, verdict=router._free.check(task, outcome))
+            assert outcome.verdict is not None  # noqa: S101 - set one line above
+            yield from note(Judged(outcome, outcome.verdict))
+        if outcome.verdict.rejected and task.output_schema is not None:
+            raise RejectedError(outcome, outcome.verdict.summary)
+        return outcome
+
+    @contextmanager
+    def recorded(self) -> Generator[None]:
+        try:
+            yield
+        except RunError as error:
+            error.attempts = self.run.rows
+            error.run_id = self.run.run_id
+            raise
+
+    def chunks(self) -> Generator[Chunk]:
+        with self.recorded(), drive.opened(self.flow(), self.run) as opened:
+            yield from opened
+            self.stream._reply = self.reply(opened.outcome)
+
+    async def achunks(self) -> AsyncGenerator[Chunk]:
+        with self.recorded():
+            async with drive.aopened(self.flow(), self.run) as opened:
+                async for chunk in opened:
+                    yield chunk
+                self.stream._reply = self.reply(opened.outcome)
+
+    def reply(self, outcome: Outcome) -> Reply:
+        task, run = self._task, self.run
+        run.deliver(outcome)
+        if task.session is not None:
+            prompt_tokens = (outcome.usage.input_tokens if outcome.usage else None) or task.estimated_tokens
+            self._router._state.keep_session(task.session, outcome.attempt.tier, prompt_tokens)
+        typed = task.output_schema is not None and not outcome.tool_calls
+        return Reply(
+            outcome.text,
+            output=parse_output(task.output_schema, outcome.text) if typed else None,
+            tool_calls=outcome.tool_calls,
+            status=_STATUS[outcome.verdict.result if outcome.verdict else "abstain"],
+            decision=self._decision,
+            receipt=Receipt.of(run.rows, pricing=self._router._pricing, baseline=self._router.fleet.baseline),
+            run_id=run.run_id,
+            outcome=outcome,
+        )
+
+
+def _ledger(value: Ledger | str | Path | None) -> Ledger:
+    if value is None:
+        return NoLedger()
+    if isinstance(value, str | Path):
+        from tierwise.ledger.sqlite import SQLiteLedger
+
+        return SQLiteLedger(value)
+    return value

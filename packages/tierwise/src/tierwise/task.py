@@ -1,0 +1,327 @@
+"""What is asked? A `Task`: messages, and what is known about them before any model is called."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field, replace
+from typing import Any, Literal, TypeAlias, cast, get_args
+
+from tierwise.errors import ConfigError
+
+__all__ = ["Message", "Prompt", "Stakes", "Task", "Tool", "ToolCall", "Trust"]
+
+Trust: TypeAlias = Literal["local", "approved", "any"]
+"""Where content may go: `local` never leaves the machine, `approved` goes to vendors that were approved."""
+
+Stakes: TypeAlias = Literal["normal", "high"]
+
+Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
+
+CHARS_PER_TOKEN = 4
+"""The rule of thumb behind every *estimated* token count; a provider's own count replaces it when it arrives."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call of a tool that a model asks for."""
+
+    name: str
+    arguments: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    _: KW_ONLY
+    id: str = ""
+    malformed: str | None = None
+    """The arguments as the model wrote them, where they are no JSON object; `arguments` is empty then."""
+    repaired: bool = False
+    """True if the model wrote the call as text and Tierwise read it out of there."""
+
+    @classmethod
+    def parse(cls, name: str, arguments: str | Mapping[str, Any] | None, *, id: str = "") -> ToolCall:  # noqa: A002
+        """Reads arguments that may be a JSON text; what is no JSON object is kept as `malformed`."""
+        if isinstance(arguments, Mapping):
+            return cls(name, arguments, id=id)
+        text = arguments or "{}"
+        try:
+            value = json.loads(text)
+        except ValueError:
+            return cls(name, id=id, malformed=text)
+        if not isinstance(value, dict):
+            return cls(name, id=id, malformed=text)
+        return cls(name, cast("dict[str, Any]", value), id=id)
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A tool that a model may call.
+
+    A call of a tool with high stakes is never conclusive evidence when a small tier makes it.
+    """
+
+    name: str
+    description: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=lambda: {"type": "object", "properties": {}})
+    """A JSON schema of an object."""
+    _: KW_ONLY
+    stakes: Stakes = "normal"
+
+    @classmethod
+    def of(cls, value: Tool | Mapping[str, Any]) -> Tool:
+        """Accepts a `Tool` or the dictionary form that OpenAI's and Ollama's APIs share."""
+        if isinstance(value, Tool):
+            return value
+        function = cast("Mapping[str, Any]", value.get("function", value))
+        if "name" not in function:
+            raise ConfigError(f"a tool needs a name: {value!r}", setting="tools", value=value)
+        return cls(
+            function["name"],
+            function.get("description", ""),
+            function.get("parameters") or {"type": "object", "properties": {}},
+            stakes=value.get("stakes", "normal"),
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """The dictionary form that OpenAI's and Ollama's APIs share."""
+        function = {"name": self.name, "description": self.description, "parameters": dict(self.parameters)}
+        return {"type": "function", "function": function}
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a conversation, in no provider's dialect."""
+
+    role: Role
+    content: str = ""
+    _: KW_ONLY
+    images: tuple[str, ...] = ()
+    """URLs, `data:` URLs or plain base64."""
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+    """On a tool's result: the id of the call that it answers."""
+    name: str | None = None
+    """On a tool's result: the tool's name."""
+    failed: bool = False
+    """On a tool's result: the tool failed."""
+    thinking: str = ""
+    signature: str | None = None
+    """A provider's signature over `thinking`; worthless to any other provider."""
+    cache: bool = False
+    """A marker for a provider's prompt cache stands after this message."""
+    origin: str | None = None
+    """The provider whose model wrote this message, where that is known."""
+
+    @classmethod
+    def of(cls, value: Message | Mapping[str, Any]) -> Message:
+        """Accepts a `Message` or a dictionary in the form of OpenAI's chat API.
+
+        Raises:
+            ConfigError: The role or a content part is none that Tierwise knows.
+        """
+        if isinstance(value, Message):
+            return value
+        role: Any = value.get("role")
+        if role == "developer":
+            role = "system"
+        if role not in get_args(Role):
+            raise ConfigError(f"unknown message role {role!r}: {value!r}", setting="role", value=role)
+        content, images = _content(value.get("content"))
+        return cls(
+            role,
+            content,
+            images=images + tuple(value.get("images") or ()),
+            tool_calls=tuple(_tool_call(c) for c in value.get("tool_calls") or ()),
+            tool_call_id=value.get("tool_call_id"),
+            name=value.get("name") or value.get("tool_name"),
+            failed=bool(value.get("failed", False)),
+            thinking=value.get("thinking") or "",
+        )
+
+
+def _tool_call(value: ToolCall | Mapping[str, Any]) -> ToolCall:
+    if isinstance(value, ToolCall):
+        return value
+    function = cast("Mapping[str, Any]", value.get("function", value))
+    return ToolCall.parse(function["name"], function.get("arguments"), id=value.get("id") or "")
+
+
+def _content(content: Any) -> tuple[str, tuple[str, ...]]:
+    if content is None:
+        return "", ()
+    if isinstance(content, str):
+        return content, ()
+    texts: list[str] = []
+    images: list[str] = []
+    for part in cast("Sequence[str | Mapping[str, Any]]", content):
+        if isinstance(part, str):
+            texts.append(part)
+        elif part.get("type") == "text":
+            texts.append(part["text"])
+        elif part.get("type") == "image_url":
+            url = part["image_url"]
+            images.append(url if isinstance(url, str) else url["url"])
+        else:
+            raise ConfigError(
+                f"unknown content part {part.get('type')!r}: text and image_url are known",
+                setting="content",
+                value=part.get("type"),
+            )
+    return "\n".join(texts), tuple(images)
+
+
+Prompt: TypeAlias = "str | Sequence[Message | Mapping[str, Any]]"
+"""What a task can be made of: the text of one request, or the messages of a conversation."""
+
+
+@dataclass(frozen=True, slots=True, init=False, eq=False)
+class Task:
+    """What is asked, and what is known about it.
+
+    Only `messages` is needed. Whatever else the caller knows (the job above all) is evidence that needs no guessing.
+
+    Args:
+        messages: The request's text, or a conversation (`Message`s, or dictionaries in the form of OpenAI's chat API).
+        system: A system prompt that is put before the messages.
+        job: What this step does, e.g. `summarize` or `plan`: the strongest routing feature there is.
+        role: The name of the agent that asks.
+        node: The name of the graph node, or step, that asks.
+        tags: Free labels that rules can ask for.
+        tools: What the model may call.
+        output_schema: A JSON schema, a pydantic model or any type that pydantic understands; the answer is then
+            typed, and a model's answer that does not fit is rejected.
+        session: Groups the tasks of one conversation.
+        trust: Where the content may go; it filters every hop.
+        stakes: `high` starts at a high tier, and no small-tier answer is conclusive by itself.
+        min_tier: The lowest tier that may answer.
+        max_tier: The highest tier that may answer.
+        deadline: Seconds that the whole run may take.
+        max_output_tokens: The longest answer, in tokens.
+        native: The request in a framework's own form, for the backend that made it.
+
+    Raises:
+        ConfigError: A field has a value that it cannot have.
+    """
+
+    messages: tuple[Message, ...]
+    job: str | None
+    role: str | None
+    node: str | None
+    tags: frozenset[str]
+    tools: tuple[Tool, ...]
+    output_schema: Any
+    session: str | None
+    trust: Trust
+    stakes: Stakes
+    min_tier: str | None
+    max_tier: str | None
+    deadline: float | None
+    max_output_tokens: int | None
+    native: Any = field(repr=False)
+
+    def __init__(
+        self,
+        messages: Prompt,
+        *,
+        system: str | None = None,
+        job: str | None = None,
+        role: str | None = None,
+        node: str | None = None,
+        tags: Iterable[str] = (),
+        tools: Iterable[Tool | Mapping[str, Any]] = (),
+        output_schema: Any = None,
+        session: str | None = None,
+        trust: Trust = "any",
+        stakes: Stakes = "normal",
+        min_tier: str | None = None,
+        max_tier: str | None = None,
+        deadline: float | None = None,
+        max_output_tokens: int | None = None,
+        native: Any = None,
+    ) -> None:
+        said = (Message("user", messages),) if isinstance(messages, str) else tuple(map(Message.of, messages))
+        if system is not None:
+            said = (Message("system", system), *said)
+        if not said:
+            raise ConfigError("a task needs at least one message", setting="messages", value=messages)
+        if isinstance(tags, str):
+            raise ConfigError(f"tags must be several strings, not one: use [{tags!r}]", setting="tags", value=tags)
+        _one_of("trust", trust, get_args(Trust))
+        _one_of("stakes", stakes, get_args(Stakes))
+        _positive("deadline", deadline)
+        _positive("max_output_tokens", max_output_tokens)
+        put = object.__setattr__
+        put(self, "messages", said)
+        put(self, "job", job)
+        put(self, "role", role)
+        put(self, "node", node)
+        put(self, "tags", frozenset(tags))
+        put(self, "tools", tuple(map(Tool.of, tools)))
+        put(self, "output_schema", output_schema)
+        put(self, "session", session)
+        put(self, "trust", trust)
+        put(self, "stakes", stakes)
+        put(self, "min_tier", min_tier)
+        put(self, "max_tier", max_tier)
+        put(self, "deadline", deadline)
+        put(self, "max_output_tokens", max_output_tokens)
+        put(self, "native", native)
+
+    @classmethod
+    def of(cls, value: Task | Prompt, **fields: Any) -> Task:
+        """Makes a task of a text or of messages; fields given beside a task replace the task's own."""
+        if isinstance(value, Task):
+            return replace(value, **fields) if fields else value
+        return cls(value, **fields)
+
+    def derive(self, messages: Prompt, *, job: str, **fields: Any) -> Task:
+        """A task that serves this one (a judgement, a plan): what bounds this one bounds it too.
+
+        Trust, session, tags and deadline are inherited; tools, output schema and tier bounds are not.
+        """
+        inherited: dict[str, Any] = {
+            "trust": self.trust,
+            "session": self.session,
+            "tags": self.tags,
+            "deadline": self.deadline,
+        }
+        return Task(messages, job=job, **(inherited | fields))
+
+    @property
+    def latest_request(self) -> str:
+        """The text of the last user message; empty if there is none."""
+        for message in reversed(self.messages):
+            if message.role == "user":
+                return message.content
+        return ""
+
+    @property
+    def last(self) -> Message:
+        """The last message, whoever wrote it."""
+        return self.messages[-1]
+
+    @property
+    def has_images(self) -> bool:
+        """True if any message holds an image."""
+        return any(m.images for m in self.messages)
+
+    @property
+    def characters(self) -> int:
+        """The length of all messages together, in characters."""
+        return sum(len(m.content) for m in self.messages)
+
+    @property
+    def estimated_tokens(self) -> int:
+        """The estimated length of all messages together, in tokens (characters / 4)."""
+        return self.characters // CHARS_PER_TOKEN + 1
+
+    def tool(self, name: str) -> Tool | None:
+        """The tool of that name, or None."""
+        return next((t for t in self.tools if t.name == name), None)
+
+
+def _one_of(setting: str, value: Any, allowed: Sequence[str]) -> None:
+    if value not in allowed:
+        raise ConfigError(f"{setting}={value!r} must be one of {', '.join(allowed)}", setting=setting, value=value)
+
+
+def _positive(setting: str, value: float | None) -> None:
+    if value is not None and not value > 0:
+        raise ConfigError(f"{setting}={value!r} must be above zero", setting=setting, value=value)

@@ -1,0 +1,1 @@
+"""For tests of whatever uses Tierwise: a scripted backend, a misbehaving provider, conformance suites."""

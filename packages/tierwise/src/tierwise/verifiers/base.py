@@ -1,0 +1,238 @@
+r"""Was the answer good? A verifier accepts, rejects or abstains, after the call.
+
+| A | B | `A & B` | `A \| B` |
+|---|---|---|---|
+| accept | accept | accept | accept (B is not asked) |
+| accept | reject | reject | accept (B is not asked) |
+| accept | abstain | accept | accept (B is not asked) |
+| reject | accept | reject | accept |
+| reject | reject | reject | reject |
+| reject | abstain | reject | reject |
+| abstain | accept | accept | accept |
+| abstain | reject | reject | reject |
+| abstain | abstain | abstain | abstain |
+
+A conclusive verdict ends the matter, in `&` as in `|`: nothing dearer is asked, and nothing overrules it. In `&`, what
+costs nothing is asked first.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from enum import IntEnum
+from typing import Any, TypeAlias
+
+from tierwise.context import Context
+from tierwise.errors import ConfigError
+from tierwise.flow import Flow, Outcome, Verdict
+from tierwise.task import Task
+
+__all__ = ["AllOf", "AnyOf", "Expense", "FunctionVerifier", "Verifier", "VerifierLike", "as_verifier"]
+
+
+class Expense(IntEnum):
+    """What asking a verifier costs; `&` asks in this order."""
+
+    FREE = 0
+    """Reads the answer."""
+    LOCAL = 1
+    """Runs something on this machine."""
+    MODEL = 2
+    """Calls a model."""
+
+
+class Verifier:
+    """Judges an answer.
+
+    A verifier that only reads the answer overrides `check`. One that has to call a model overrides `flow`, and says so
+    by its `expense`.
+    """
+
+    expense: Expense = Expense.FREE
+
+    @property
+    def name(self) -> str:
+        """The name that a receipt shows."""
+        return type(self).__name__
+
+    def check(self, task: Task, outcome: Outcome) -> Verdict:
+        """What can be said without any call; abstains by default."""
+        return self.abstain("needs a call")
+
+    def flow(self, task: Task, outcome: Outcome, context: Context) -> Flow[Verdict]:
+        """The verdict, calling models where needed."""
+        return self.check(task, outcome)
+        yield ()
+
+    def refs(self) -> Iterable[str]:
+        """The tiers and models that this verifier names; a router checks them at start-up."""
+        return ()
+
+    def accept(self, evidence: str, *, conclusive: bool = False, **fields: Any) -> Verdict:
+        """A verdict of this verifier."""
+        return Verdict("accept", evidence, verifier=self.name, conclusive=conclusive, **fields)
+
+    def reject(self, evidence: str, *, conclusive: bool = False, **fields: Any) -> Verdict:
+        """A verdict of this verifier."""
+        return Verdict("reject", evidence, verifier=self.name, conclusive=conclusive, **fields)
+
+    def abstain(self, evidence: str, **fields: Any) -> Verdict:
+        """A verdict of this verifier."""
+        return Verdict("abstain", evidence, verifier=self.name, **fields)
+
+    def __and__(self, other: VerifierLike) -> Verifier:
+        """Rejects if either rejects, accepts if one accepts and none rejects."""
+        return AllOf(self, other)
+
+    def __rand__(self, other: VerifierLike) -> Verifier:
+        return AllOf(other, self)
+
+    def __or__(self, other: VerifierLike) -> Verifier:
+        """Asks the other only if this one did not accept."""
+        return AnyOf(self, other)
+
+    def __ror__(self, other: VerifierLike) -> Verifier:
+        return AnyOf(other, self)
+
+
+VerifierLike: TypeAlias = "Verifier | Callable[..., bool | float | Verdict | None]"
+"""A verifier, or a function of the outcome (or of task and outcome) that says yes, no, or `None` to abstain."""
+
+
+def as_verifier(value: VerifierLike) -> Verifier:
+    """Accepts a verifier or a plain function."""
+    if isinstance(value, Verifier):
+        return value
+    if callable(value):
+        return FunctionVerifier(value)
+    raise ConfigError(f"{value!r} is no verifier: give a Verifier or a function", setting="verifier", value=value)
+
+
+class FunctionVerifier(Verifier):
+    """A plain, quick function as a verifier; for one that is slow or runs something, use `Check`.
+
+    Args:
+        function: Takes the outcome, or task and outcome; gives a `Verdict`, a boolean, or `None` to abstain.
+    """
+
+    def __init__(self, function: Callable[..., bool | float | Verdict | None]) -> None:
+        self._function = function
+        self._takes_task = len(inspect.signature(function).parameters) > 1
+
+    @property
+    def name(self) -> str:
+        """See `Verifier`."""
+        return getattr(self._function, "__name__", "function")
+
+    def check(self, task: Task, outcome: Outcome) -> Verdict:
+        """See `Verifier`."""
+        return self.verdict(self._function(task, outcome) if self._takes_task else self._function(outcome))
+
+    def verdict(self, answer: Any) -> Verdict:
+        """The verdict that a function's answer stands for."""
+        if answer is None:
+            return self.abstain("abstained")
+        if isinstance(answer, Verdict):
+            return replace(answer, verifier=answer.verifier or self.name)
+        if isinstance(answer, bool):
+            return self.accept("said yes") if answer else self.reject("said no")
+        raise ConfigError(
+            f"{self.name} must give True, False, None or a Verdict, not {answer!r}", setting="verifier", value=answer
+        )
+
+
+class AllOf(Verifier):
+    """`A & B`: rejects if either rejects, accepts if one accepts and none rejects."""
+
+    def __init__(self, *verifiers: VerifierLike) -> None:
+        flat: list[Verifier] = []
+        for verifier in map(as_verifier, verifiers):
+            flat.extend(verifier.verifiers if isinstance(verifier, AllOf) else [verifier])
+        self.verifiers = tuple(sorted(flat, key=lambda v: v.expense))
+        self.expense = max(v.expense for v in self.verifiers)
+
+    @property
+    def name(self) -> str:
+        """See `Verifier`."""
+        return " & ".join(v.name for v in self.verifiers)
+
+    def check(self, task: Task, outcome: Outcome) -> Verdict:
+        """See `Verifier`."""
+        parts: list[Verdict] = []
+        for verifier in self.verifiers:
+            parts.append(verifier.check(task, outcome))
+            if parts[-1].conclusive:
+                break
+        return self._sum(parts)
+
+    def flow(self, task: Task, outcome: Outcome, context: Context) -> Flow[Verdict]:
+        """See `Verifier`."""
+        parts: list[Verdict] = []
+        for verifier in self.verifiers:
+            parts.append((yield from verifier.flow(task, outcome, context)))
+            if parts[-1].conclusive or parts[-1].rejected:
+                break
+        return self._sum(parts)
+
+    def refs(self) -> Iterable[str]:
+        """See `Verifier`."""
+        return [name for v in self.verifiers for name in v.refs()]
+
+    def _sum(self, parts: list[Verdict]) -> Verdict:
+        last = parts[-1]
+        for wanted in (
+            [last] if last.conclusive else [p for p in parts if p.rejected],
+            [p for p in parts if p.accepted],
+        ):
+            if wanted:
+                return replace(wanted[-1], parts=tuple(parts))
+        return Verdict("abstain", "; ".join(p.summary for p in parts), verifier=self.name, parts=tuple(parts))
+
+
+class AnyOf(Verifier):
+    """`A | B`: accepts if one accepts; B is asked only if A did not."""
+
+    def __init__(self, *verifiers: VerifierLike) -> None:
+        flat: list[Verifier] = []
+        for verifier in map(as_verifier, verifiers):
+            flat.extend(verifier.verifiers if isinstance(verifier, AnyOf) else [verifier])
+        self.verifiers = tuple(flat)
+        self.expense = max(v.expense for v in self.verifiers)
+
+    @property
+    def name(self) -> str:
+        """See `Verifier`."""
+        return "(" + " | ".join(v.name for v in self.verifiers) + ")"
+
+    def check(self, task: Task, outcome: Outcome) -> Verdict:
+        """See `Verifier`."""
+        parts: list[Verdict] = []
+        for verifier in self.verifiers:
+            parts.append(verifier.check(task, outcome))
+            if parts[-1].accepted or parts[-1].conclusive:
+                break
+        return self._sum(parts)
+
+    def flow(self, task: Task, outcome: Outcome, context: Context) -> Flow[Verdict]:
+        """See `Verifier`."""
+        parts: list[Verdict] = []
+        for verifier in self.verifiers:
+            parts.append((yield from verifier.flow(task, outcome, context)))
+            if parts[-1].accepted or parts[-1].conclusive:
+                break
+        return self._sum(parts)
+
+    def refs(self) -> Iterable[str]:
+        """See `Verifier`."""
+        return [name for v in self.verifiers for name in v.refs()]
+
+    def _sum(self, parts: list[Verdict]) -> Verdict:
+        last = parts[-1]
+        if last.accepted or last.conclusive:
+            return replace(last, parts=tuple(parts))
+        rejected = [p for p in parts if p.rejected]
+        if rejected:
+            return replace(rejected[-1], parts=tuple(parts))
+        return Verdict("abstain", "; ".join(p.summary for p in parts), verifier=self.name, parts=tuple(parts))

@@ -46,7 +46,7 @@ def prompt_from_messages(
     last = len(converted) - 1
     for start in range(len(converted)):
         kept = [message for message in converted[:start] if message["role"] == "system"] + converted[start:]
-        text = engine.render(kept, [dict(tool) for tool in tools])
+        text = engine.render(kept, [_ordered_tool(tool) for tool in tools])
         tokens = engine.tokenize(text)
         if not fit.truncate or len(tokens) <= fit.num_ctx or start == last:
             return Prompt(text, _fit_tokens(tokens, fit))
@@ -83,6 +83,22 @@ def _openai_call(call: Mapping[str, Any], index: int) -> dict[str, Any]:
         "type": "function",
         "function": {"name": function.get("name") or "", "arguments": text},
     }
+
+
+_PARAMETER_ORDER = ("type", "$defs", "items", "required", "properties")
+
+
+def _ordered_tool(tool: Mapping[str, Any]) -> dict[str, Any]:
+    """Put a tool's keys in the order of Ollama's own types, which is the order that its models read."""
+    function = _ordered(tool.get("function") or {}, ("name", "description", "parameters"))
+    if isinstance(function.get("parameters"), dict):
+        function["parameters"] = _ordered(function["parameters"], _PARAMETER_ORDER)
+    return {"type": tool.get("type") or "function", "function": function}
+
+
+def _ordered(value: Mapping[str, Any], first: Sequence[str]) -> dict[str, Any]:
+    known = {key: value[key] for key in first if key in value}
+    return {**known, **{key: item for key, item in value.items() if key not in known}}
 
 
 def _fit_tokens(tokens: list[int], fit: Fit) -> list[int]:

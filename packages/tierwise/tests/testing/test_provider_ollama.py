@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Generator, Iterator
+from contextlib import closing
 from typing import Any
 
 import httpx
@@ -31,7 +32,7 @@ def provider() -> Iterator[LoopbackProvider]:
 
 @pytest.fixture
 def client(provider: LoopbackProvider) -> Iterator[ollama.Client]:
-    with ollama.Client(host=provider.url, timeout=10) as client:
+    with closing(ollama.Client(host=provider.url, timeout=10)) as client:
         yield client
 
 
@@ -137,7 +138,7 @@ def test_a_malformed_body(provider: LoopbackProvider, client: ollama.Client) -> 
 
 def test_a_silent_server(provider: LoopbackProvider) -> None:
     provider.on("small", Reply(stall=True))
-    with ollama.Client(host=provider.url, timeout=0.05) as hasty, pytest.raises(httpx.ReadTimeout):
+    with closing(ollama.Client(host=provider.url, timeout=0.05)) as hasty, pytest.raises(httpx.ReadTimeout):
         ask(hasty)
     provider.wait_idle()
     assert provider.calls[0].client_closed
@@ -156,11 +157,11 @@ def test_a_consumer_that_stops_early(provider: LoopbackProvider, client: ollama.
 
 async def test_the_async_client(provider: LoopbackProvider) -> None:
     provider.on("small", Reply(text=TEXT))
-    async with ollama.AsyncClient(host=provider.url, timeout=10) as typed:
-        client: Any = typed
-        answer: ollama.ChatResponse = await client.chat(model="small", messages=HELLO)
-        chunks: list[ollama.ChatResponse] = [
-            chunk async for chunk in await client.chat(model="small", messages=HELLO, stream=True)
-        ]
+    client: Any = ollama.AsyncClient(host=provider.url, timeout=10)
+    try:
+        answer = await client.chat(model="small", messages=HELLO)
+        chunks = [chunk async for chunk in await client.chat(model="small", messages=HELLO, stream=True)]
+    finally:
+        await client.close()
     assert answer.message.content == TEXT
     assert chunks[-1].done

@@ -96,15 +96,15 @@ def answer(value: object, price: Bill | None = None) -> Plan:
     return Plan(content_type=JSON_TYPE, content=whole(encode(value), price), failure=_failure_frame(None))
 
 
-def chat(request: Request, reply: Reply) -> Plan:
-    """Render a reply to `/api/chat`."""
+def chat(request: Request, reply: Reply, number: int) -> Plan:
+    """Render a reply to `/api/chat`; the number makes ids unique."""
     if reply.status != 200:
         return failure(reply.status, reply.error, reply.error_code, request=request)
     broken = next((call for call in reply.tool_calls if _arguments(call) is None), None)
     if broken is not None:
         text = f"error parsing tool call: raw='{broken.arguments_text}', err=unexpected end of JSON input"
         return _broken(request, text)
-    return _stream(request, reply) if request.stream else _whole(request, reply)
+    return _stream(request, reply, number) if request.stream else _whole(request, reply, number)
 
 
 def loaded(request: Request, *, unload: bool) -> Plan:
@@ -185,10 +185,12 @@ def pull(request: Request, card: ModelCard | None) -> Plan:
     return Plan(content_type=STREAM_TYPE, streamed=True, content=frames, failure=_failure_frame(None))
 
 
-def _stream(request: Request, reply: Reply) -> Plan:
+def _stream(request: Request, reply: Reply, number: int) -> Plan:
     price = bill(request, reply)
     head = _head(reply.model or request.model)
-    lines = [{**head, **_message(message), "done": False, **extra} for message, extra in _chunks(request, reply)]
+    lines = [
+        {**head, **_message(message), "done": False, **extra} for message, extra in _chunks(request, reply, number)
+    ]
     content = spread((_line(line) for line in lines), price)
     last = {**head, **_message({"content": ""}), **_end(reply, price)}
     return Plan(
@@ -200,7 +202,7 @@ def _stream(request: Request, reply: Reply) -> Plan:
     )
 
 
-def _whole(request: Request, reply: Reply) -> Plan:
+def _whole(request: Request, reply: Reply, number: int) -> Plan:
     if reply.error_after is not None:
         return failure(500, reply.error)
     price = bill(request, reply)
@@ -208,7 +210,7 @@ def _whole(request: Request, reply: Reply) -> Plan:
     if _thinks(request, reply):
         message["thinking"] = reply.thinking
     if reply.tool_calls:
-        message["tool_calls"] = [_tool_call(place, call) for place, call in enumerate(reply.tool_calls)]
+        message["tool_calls"] = [_tool_call(number, place, call) for place, call in enumerate(reply.tool_calls)]
     body: JsonObject = {**_head(reply.model or request.model), **_message(message), **_end(reply, price)}
     if _wants_logprobs(request, reply):
         pieces = text_pieces(reply, logprobs=True)
@@ -222,7 +224,7 @@ def _broken(request: Request, text: str) -> Plan:
     return failure(500, text)
 
 
-def _chunks(request: Request, reply: Reply) -> Iterator[tuple[JsonObject, JsonObject]]:
+def _chunks(request: Request, reply: Reply, number: int) -> Iterator[tuple[JsonObject, JsonObject]]:
     """Each chunk's message, and what stands beside the message."""
     if _thinks(request, reply):
         for text in split(reply.thinking, reply.chunk_size):
@@ -230,7 +232,7 @@ def _chunks(request: Request, reply: Reply) -> Iterator[tuple[JsonObject, JsonOb
     for piece in text_pieces(reply, logprobs=_wants_logprobs(request, reply)):
         yield {"content": piece.text}, _beside(request, piece)
     for place, call in enumerate(reply.tool_calls):
-        yield {"content": "", "tool_calls": [_tool_call(place, call)]}, {}
+        yield {"content": "", "tool_calls": [_tool_call(number, place, call)]}, {}
 
 
 def _beside(request: Request, piece: Piece) -> JsonObject:
@@ -260,9 +262,9 @@ def _end(reply: Reply, price: Bill) -> JsonObject:
     return {**end, **{name: value for name, value in metrics.items() if value and reported}}
 
 
-def _tool_call(place: int, call: Call) -> JsonObject:
+def _tool_call(number: int, place: int, call: Call) -> JsonObject:
     function = {"index": place, "name": call.name, "arguments": _arguments(call)}
-    return {"id": call.id or f"call_{place}", "function": function}
+    return {"id": call.id or f"call_{number}_{place}", "function": function}
 
 
 def _arguments(call: Call) -> JsonObject | None:

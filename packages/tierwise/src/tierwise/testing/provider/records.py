@@ -77,11 +77,6 @@ class Recorder:
                 key, lambda row: replace(row, completed=completed, client_closed=client_closed, ended=position)
             )
 
-    def is_open(self, key: int) -> bool:
-        """Whether a call has started and not ended."""
-        with self._changed:
-            return key in self._rows and self._rows[key].ended is None
-
     def rows(self, *, probes: bool = False) -> list[RecordedCall]:
         """The calls in the order of their arrival, or the probes."""
         with self._changed:

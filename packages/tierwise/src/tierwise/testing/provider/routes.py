@@ -96,9 +96,7 @@ class Routes:
             reply = script.next(request)
         if card is not None and request.dialect == "ollama" and reply.status == 200:
             self.catalog.load(card, request.options.get("num_ctx") or card.context_length)
-        if request.dialect == "ollama":
-            return ollama.chat(request, reply), reply
-        return openai.chat(request, reply, number), reply
+        return dialect.chat(request, reply, number), reply
 
     def _load(self, request: Request, card: ModelCard) -> Plan:
         unload = request.body.get("keep_alive") == 0
@@ -137,6 +135,7 @@ class _Dialect(Protocol):
     def invalid(self, request: Request) -> str | None: ...
     def incapable(self, request: Request, card: ModelCard) -> str | None: ...
     def missing(self, request: Request) -> Plan: ...
+    def chat(self, request: Request, reply: Reply, number: int) -> Plan: ...
     def failure(
         self, status: int, message: str | None, code: str | None = None, *, request: Request | None = None
     ) -> Plan: ...

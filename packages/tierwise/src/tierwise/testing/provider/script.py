@@ -224,4 +224,6 @@ class Script:
 def _retry_after(value: float | str | datetime) -> str:
     if isinstance(value, datetime):
         return format_datetime(value, usegmt=True)
-    return value if isinstance(value, str) else f"{value:g}"
+    if isinstance(value, str):
+        return value
+    return str(int(value)) if float(value).is_integer() else str(value)

@@ -88,5 +88,9 @@ class JobTable(Policy):
 
     def _default(self, kind: Kind, context: Context) -> str:
         ladder = context.fleet.ladder
-        place = {"orchestration": 0, "execution": (len(ladder) - 1) // 2, "reasoning": len(ladder) - 1}[kind]
-        return ladder[place].name
+        places: dict[Kind, int] = {
+            "orchestration": 0,
+            "execution": (len(ladder) - 1) // 2,
+            "reasoning": len(ladder) - 1,
+        }
+        return ladder[places[kind]].name

@@ -1,0 +1,88 @@
+# Tierwise. `make` lists what can be made.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+ENVS := core litellm langgraph crewai pydantic-ai joint
+COMMON := packages/tierwise packages/tierwise-ollama tools/embedded
+MEMBERS_core := $(COMMON)
+MEMBERS_litellm := $(COMMON) packages/tierwise-litellm
+MEMBERS_langgraph := $(COMMON) packages/tierwise-langgraph
+MEMBERS_crewai := $(COMMON) packages/tierwise-crewai
+MEMBERS_pydantic-ai := $(COMMON) packages/tierwise-pydantic-ai
+MEMBERS_joint := $(COMMON) packages/tierwise-langgraph packages/tierwise-crewai packages/tierwise-pydantic-ai
+UV := $(shell command -v uv || echo .venvs/uv/bin/uv)
+PYTHON := >=3.11,<3.14
+export UV_NO_PROGRESS := 1
+export PYTHONDONTWRITEBYTECODE := 1
+export LITELLM_LOCAL_MODEL_COST_MAP := True
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-zA-Z%_-]+:.*?## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*?## "} {printf "  \033[36m%-18s\033[0m %s\n", $$1, $$2}'
+
+.PHONY: demo
+demo: .venvs/core/.ready ## Run the main job on real local models: no server and no key needed
+	@.venvs/core/bin/tierwise demo
+
+.PHONY: test
+test: lint $(addprefix test-,$(ENVS)) docs ## Install what the tests need, and run every test
+	@echo "every test passed"
+
+.PHONY: test-core
+test-core: .venvs/core/.ready ## Test the core, the Ollama backend, the embedded models, the docs' code
+	.venvs/core/bin/pytest packages/tierwise packages/tierwise-ollama tools/embedded tests
+
+.PHONY: test-%
+test-%: .venvs/%/.ready
+	.venvs/$*/bin/pytest packages/tierwise-$*
+
+.PHONY: test-joint
+test-joint: .venvs/joint/.ready ## Test all adapters together, in one pinned environment
+	.venvs/joint/bin/pytest packages/tierwise-langgraph
+	.venvs/joint/bin/pytest packages/tierwise-crewai
+	.venvs/joint/bin/pytest packages/tierwise-pydantic-ai
+
+.PHONY: lint
+lint: .venvs/core/.ready ## Check style and types
+	.venvs/core/bin/ruff check .
+	.venvs/core/bin/ruff format --check .
+	.venvs/core/bin/pyright packages/tierwise packages/tierwise-ollama tools tests benchmarks
+
+.PHONY: format
+format: .venvs/core/.ready ## Format the code
+	.venvs/core/bin/ruff check --fix-only .
+	.venvs/core/bin/ruff format .
+
+.PHONY: docs
+docs: .venvs/core/.ready ## Build the site into site/
+	.venvs/core/bin/mkdocs build --strict --quiet
+
+.PHONY: bench
+bench: .venvs/core/.ready ## Print the overhead of routing
+	.venvs/core/bin/python benchmarks/overhead.py
+
+.PHONY: lock
+lock: $(UV) ## Resolve every environment anew and write requirements/
+	$(UV) lock --upgrade
+	@mkdir -p requirements
+	for env in $(ENVS); do \
+	  $(UV) export --quiet --no-header --no-emit-workspace --only-group $$env -o requirements/$$env.txt; \
+	done
+
+# One environment for each framework: their requirements contradict each other. Everything is installed with its hash
+# checked; the workspace's own packages are installed as they lie here.
+.venvs/%/.ready: requirements/%.txt packages/*/pyproject.toml tools/*/pyproject.toml | $(UV)
+	$(UV) venv --quiet --clear --python '$(PYTHON)' .venvs/$*
+	$(UV) pip install --quiet --python .venvs/$* --require-hashes -r requirements/$*.txt
+	$(UV) pip install --quiet --python .venvs/$* --no-deps --no-build-isolation $(foreach m,$(MEMBERS_$*),-e $(m))
+	@touch $@
+
+.venvs/uv/bin/uv:
+	python3 -m venv .venvs/uv
+	.venvs/uv/bin/pip install --quiet 'uv>=0.9'
+
+.PHONY: clean
+clean: ## Remove environments, caches and built files; downloaded models stay
+	rm -rf .venvs site dist .pytest_cache .ruff_cache

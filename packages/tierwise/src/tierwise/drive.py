@@ -3,13 +3,13 @@
 `run` and `arun` drive a flow to its end. `opened` and `aopened` are context managers, because consumers stop early:
 they give the chunks that may be shown, and close flow and call when the consumer leaves. The rules are in
 `tierwise.run`; what is here differs between sync and async by nothing but who waits.
+
+asyncio and thread pools are imported where they are used: together they would take a third of the core's import time.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from contextvars import copy_context
 from typing import TypeVar, cast
@@ -140,6 +140,8 @@ async def aopened(flow: Flow[Outcome], run: Run) -> AsyncGenerator[AsyncOpened]:
 def _calls(attempts: tuple[Attempt, ...], run: Run) -> tuple[Outcome, ...]:
     if len(attempts) == 1:
         return (_call(attempts[0], run),)
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(len(attempts), thread_name_prefix="tierwise") as pool:
         futures = [pool.submit(copy_context().run, _call, attempt, run) for attempt in attempts]
     return tuple(future.result() for future in futures)
@@ -148,6 +150,8 @@ def _calls(attempts: tuple[Attempt, ...], run: Run) -> tuple[Outcome, ...]:
 async def _acalls(attempts: tuple[Attempt, ...], run: Run) -> tuple[Outcome, ...]:
     if len(attempts) == 1:
         return (await _acall(attempts[0], run),)
+    import asyncio
+
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(_acall(attempt, run)) for attempt in attempts]
@@ -184,6 +188,8 @@ async def _acall(attempt: Attempt, run: Run) -> Outcome:
         if ticket.attempt.timeout is None:
             outcome = await ticket.backend.acall(ticket.attempt)
         else:
+            import asyncio
+
             async with asyncio.timeout(ticket.attempt.timeout):
                 outcome = await ticket.backend.acall(ticket.attempt)
     except BaseException as error:  # noqa: BLE001 - settled, then raised again unless it is a failure
@@ -252,6 +258,8 @@ async def _timed(chunks: AsyncIterator[Chunk], run: Run) -> AsyncGenerator[Chunk
         async for chunk in chunks:
             yield chunk
         return
+    import asyncio
+
     while True:
         try:
             async with asyncio.timeout(run.remaining()):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
@@ -29,6 +28,8 @@ class Backend(ABC):
 
     async def acall(self, attempt: Attempt) -> Outcome:
         """The async twin of `call`; by default `call` in a thread."""
+        import asyncio
+
         return await asyncio.to_thread(self.call, attempt)
 
     def open(self, attempt: Attempt) -> AbstractContextManager[Iterator[Chunk]]:

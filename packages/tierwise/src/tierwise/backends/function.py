@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Any, TypeAlias, cast
 
@@ -49,6 +47,9 @@ class FunctionBackend(Backend):
         """See `Backend`."""
         if not self._is_async:
             return self._outcome(attempt, self._function(attempt))
+        import asyncio
+        from concurrent.futures import ThreadPoolExecutor
+
         # A loop of its own in a thread of its own: the caller may be inside a running loop (a notebook).
         with ThreadPoolExecutor(1) as pool:
             return pool.submit(copy_context().run, asyncio.run, self.acall(attempt)).result()
@@ -56,6 +57,8 @@ class FunctionBackend(Backend):
     async def acall(self, attempt: Attempt) -> Outcome:
         """See `Backend`."""
         if not self._is_async:
+            import asyncio
+
             return await asyncio.to_thread(self.call, attempt)
         return self._outcome(attempt, await self._function(attempt))
 

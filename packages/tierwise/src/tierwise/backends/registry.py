@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tierwise.backends.base import Backend
 from tierwise.backends.function import FunctionBackend
@@ -15,6 +14,9 @@ from tierwise.errors import ConfigError, MissingExtraError
 from tierwise.fleet.fleet import Fleet
 from tierwise.fleet.model import ModelSpec
 from tierwise.flow import Attempt
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 __all__ = ["BackendLike", "Backends"]
 
@@ -87,4 +89,6 @@ def _as_backend(name: str, value: BackendLike) -> Backend:
 
 @lru_cache(maxsize=1)
 def _installed() -> dict[str, EntryPoint]:
+    from importlib.metadata import entry_points
+
     return {point.name: point for point in entry_points(group=GROUP)}

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tierwise_embedded import EmbeddedServer
 from tierwise_embedded.engine import Cancellation, EngineSettings
 from tierwise_embedded.errors import CancelledError, EngineError

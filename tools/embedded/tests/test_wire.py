@@ -4,11 +4,10 @@ import http.client
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import pytest
-
 from tierwise_embedded import EmbeddedServer
 from tierwise_embedded.engine import EngineSettings
 from tierwise_embedded.models import EmbeddedModel
@@ -51,10 +50,31 @@ BEFORE = {
 }
 """Exchanges that tell of what is loaded, and the one that must come before on an otherwise empty server."""
 
-SAME_VALUE = {"model", "done", "done_reason", "role", "object", "finish_reason", "context_length", "owned_by", "format"}
-SAME_VALUE |= {"prompt_eval_count", "prompt_tokens", "type", "family", "families", "quantization_level"}
-SAME_VALUE |= {"parameter_size", "system_fingerprint", "rendered_template"}
-SAME_WHEN_CUT = {"eval_count", "completion_tokens"}
+SAME_VALUE = frozenset(
+    {
+        "error",
+        "message",
+        "status",
+        "model",
+        "done",
+        "done_reason",
+        "role",
+        "object",
+        "finish_reason",
+        "owned_by",
+        "context_length",
+        "format",
+        "type",
+        "family",
+        "prompt_eval_count",
+        "prompt_tokens",
+        "quantization_level",
+        "parameter_size",
+        "system_fingerprint",
+        "rendered_template",
+    }
+)
+SAME_WHEN_CUT = frozenset({"eval_count", "completion_tokens"})
 
 
 def load(name: str) -> dict[str, Any]:
@@ -114,22 +134,23 @@ def documents(content_type: str, body: str) -> list[Any]:
 
 def shape(value: Any, *, cut: bool, key: str = "") -> Any:
     """What must be equal: keys, types, errors, and values that a model has no say in."""
-    match value:
-        case dict():
-            cut = cut or "length" in (value.get("done_reason"), value.get("finish_reason"))  # pyright: ignore
-            cut = cut or any(choice.get("finish_reason") == "length" for choice in value.get("choices", []))  # pyright: ignore
-            return {name: shape(item, cut=cut, key=name) for name, item in value.items()}  # pyright: ignore
-        case list():
-            kinds = {json.dumps(shape(item, cut=cut), sort_keys=True) for item in value}  # pyright: ignore
-            return sorted(kinds)
-        case str() if key in {"error", "message", "status"} or key in SAME_VALUE:
-            return value
-        case int() if key in SAME_VALUE or (cut and key in SAME_WHEN_CUT):
-            return value
-        case bool() | None | str():
-            return type(value).__name__
-        case _:
-            return "number"
+    if isinstance(value, dict):
+        mapping = cast("dict[str, Any]", value)
+        cut = cut or was_cut(mapping)
+        return {name: shape(item, cut=cut, key=name) for name, item in mapping.items()}
+    if isinstance(value, list):
+        items = cast("list[Any]", value)
+        return sorted({json.dumps(shape(item, cut=cut), sort_keys=True) for item in items})
+    if key in SAME_VALUE or (cut and key in SAME_WHEN_CUT):
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return "number"
+    return type(value).__name__
+
+
+def was_cut(answer: dict[str, Any]) -> bool:
+    ends = [answer, *answer.get("choices", [])]
+    return any("length" in (end.get("done_reason"), end.get("finish_reason")) for end in ends)
 
 
 def expected_headers(headers: dict[str, str]) -> dict[str, str]:
@@ -156,8 +177,7 @@ def check(url: str, name: str) -> None:
 
 
 def shapes_of_models(document: dict[str, Any]) -> list[Any]:
-    (models,) = [value for value in document.values() if isinstance(value, list)]
-    entries: list[Any] = models
+    entries: list[Any] = document.get("models") or document["data"]
     return sorted((shape(entry, cut=False) for entry in entries), key=lambda entry: json.dumps(entry))
 
 
@@ -182,7 +202,7 @@ def test_an_exchange_without_a_model_is_answered_as_recorded(unloadable: Embedde
 def test_an_exchange_with_a_model_is_answered_as_recorded(server: EmbeddedServer, name: str) -> None:
     if before := BEFORE.get(name):
         for model in ("smollm2:135m", "qwen2.5-coder:0.5b"):
-            body = {"model": model, "messages": [], "keep_alive": 0}
+            body: dict[str, Any] = {"model": model, "messages": [], "keep_alive": 0}
             send(server.url, {"method": "POST", "path": "/api/chat", "body": body})
         send(server.url, load(before)["request"])
     check_listed(server.url, name)

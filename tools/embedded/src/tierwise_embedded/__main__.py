@@ -1,6 +1,7 @@
 """The command line: `python -m tierwise_embedded serve|fetch|list`."""
 
 import argparse
+import os
 import signal
 import sys
 import threading
@@ -10,11 +11,13 @@ from types import FrameType
 from tierwise_embedded.errors import EmbeddedError
 from tierwise_embedded.models import DEFAULT_MODELS, MODELS, EmbeddedModel
 from tierwise_embedded.process import READY
-from tierwise_embedded.progress import ProgressLine
+from tierwise_embedded.provision import provision
 from tierwise_embedded.server import EmbeddedServer, select_models
-from tierwise_embedded.weights import fetch, locate
+from tierwise_embedded.weights import locate
 
 __all__ = ["main"]
+
+_GRACE_SECONDS = 15.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             case "list":
                 _list()
             case "fetch":
-                _fetch(models)
+                provision(models)
             case _:
                 _serve(models, options)
     except (EmbeddedError, ValueError, OSError) as error:
@@ -59,45 +62,39 @@ def _list() -> None:
         print(f"{model.name:20} {model.size / 1e6:6,.0f} MB  {model.license}  {state}")
 
 
-def _fetch(models: Sequence[EmbeddedModel]) -> None:
-    missing = [model for model in models if locate(model) is None]
-    if missing:
-        total = sum(model.size for model in missing) / 1e6
-        print(f"Downloading {total:,.0f} MB for {len(missing)} models.", file=sys.stderr)
-    for model in models:
-        if model in missing:
-            print(model.notice, file=sys.stderr)
-        fetch(model, progress=ProgressLine(model.name))
-
-
 def _serve(models: Sequence[EmbeddedModel], options: argparse.Namespace) -> None:
-    _fetch(models)
+    stop = threading.Event()
+    listening = threading.Event()
+    if options.until_stdin_closes:
+        threading.Thread(target=_stop_at_end_of_input, args=(stop, listening), daemon=True).start()
     server = EmbeddedServer(
         [model.name for model in models],
         port=options.port,
         max_loaded=options.max_loaded,
         keep_alive=options.keep_alive,
     )
-    stop = threading.Event()
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         stop.set()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, on_signal)
-    if options.until_stdin_closes:
-        threading.Thread(target=_stop_at_end_of_input, args=(stop,), daemon=True).start()
     with server:
+        listening.set()
         print(f"{READY}{server.url}", flush=True)
         stop.wait()
 
 
-def _stop_at_end_of_input(stop: threading.Event) -> None:
+def _stop_at_end_of_input(stop: threading.Event, listening: threading.Event) -> None:
     # The descriptor is read, not the buffered stream, whose lock would trouble the interpreter's exit.
     with open(0, "rb", buffering=0, closefd=False) as stdin:
         while stdin.read(4096):
             pass
     stop.set()
+    if listening.is_set():
+        threading.Event().wait(_GRACE_SECONDS)
+    # A download or a load that does not end by itself must not outlive the parent.
+    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ from tierwise_embedded.scheduler import Scheduler
 __all__ = ["EmbeddingRoutes"]
 
 _MISSING = 'model "{}" not found, try pulling it first'
+_MAX_INPUT = 4096
+"""Tokens of one input: the engine reads it in one piece, and its memory grows with it."""
 _TOO_LONG = "the input length exceeds the context length"
 
 
@@ -78,7 +80,7 @@ class EmbeddingRoutes:
         started = time.perf_counter_ns()
         keep_alive = parse_keep_alive(body.get("keep_alive"))
         model = self._library.require(body.get("model"), _MISSING)
-        num_ctx = parse_options(body.get("options")).num_ctx(model.context_length)
+        num_ctx = min(parse_options(body.get("options")).num_ctx(model.context_length), _MAX_INPUT)
         settings = EngineSettings(num_ctx=num_ctx, embedding=True)
         with self._scheduler.lease(model, settings, keep_alive, cancellation) as lease:
             loaded = time.perf_counter_ns()

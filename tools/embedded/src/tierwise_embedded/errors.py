@@ -65,6 +65,13 @@ class ApiError(EmbeddedError):
         self.status = status
         self.message = message
 
+    @classmethod
+    def of(cls, error: EmbeddedError) -> "ApiError":
+        """Return the answer that tells of another error: the engine's own, when it has one."""
+        if isinstance(error, EngineError) and error.status < 500:
+            return cls(error.status, error.body)
+        return cls(500, str(error))
+
 
 class CancelledError(EmbeddedError):
     """The client went away while its request was queued or generating."""

@@ -107,7 +107,7 @@ def _build(generation: Generation, engine: Engine, fit: Fit) -> Prompt:
     try:
         return generation.prompt(engine, fit)
     except EngineError as error:
-        raise ApiError(error.status, str(error)) from error
+        raise ApiError.of(error) from error
 
 
 def _engine_request(generation: Generation, prompt: Prompt, schema: object, num_ctx: int) -> Json:

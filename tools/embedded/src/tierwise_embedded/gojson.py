@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from tierwise_embedded.errors import ApiError
 
@@ -101,6 +101,15 @@ def _check_messages(messages: list[Any], name: str) -> None:
         if not isinstance(message, dict):
             text = f"json: cannot unmarshal {_kind(message)} into Go struct field {name}.messages of type api.Message"
             raise ApiError(400, text)
+        fields = ("role", "content") if name == "ChatRequest" else ("role",)
+        for field in fields:
+            _check_text(cast("dict[str, Any]", message).get(field), f"{name}.messages.{field}")
+
+
+def _check_text(value: object, field: str) -> None:
+    """Refuse a value that is neither text nor null."""
+    if value is not None and not isinstance(value, str):
+        raise ApiError(400, f"json: cannot unmarshal {_kind(value)} into Go struct field {field} of type string")
 
 
 def _kind(value: object) -> str:

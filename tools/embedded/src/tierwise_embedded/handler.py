@@ -91,7 +91,7 @@ class Handler(BaseHTTPRequestHandler):
         except ApiError as error:
             return self._send(response.on_error(error))
         except (EngineError, WeightsError) as error:
-            return self._send(response.on_error(ApiError(500, str(error))))
+            return self._send(response.on_error(ApiError.of(error)))
         return self._stream(response, first)
 
     def _send(self, reply: Reply) -> None:

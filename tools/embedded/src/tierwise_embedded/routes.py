@@ -57,7 +57,7 @@ class Router:
         except ApiError as error:
             return self.error(request, error)
         except (EngineError, WeightsError) as error:
-            return self.error(request, ApiError(500, str(error)))
+            return self.error(request, ApiError.of(error))
 
     def error(self, request: Request, error: ApiError) -> Reply:
         """Put an error into the shape of a path's family of routes."""

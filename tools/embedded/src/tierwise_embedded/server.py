@@ -1,20 +1,22 @@
 """The server: a loopback listener that starts and stops with a `with` statement."""
 
+import contextlib
+import socket
 import threading
 from collections.abc import Iterable
 from http.server import ThreadingHTTPServer
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from tierwise_embedded.engine import Cancellation, Engine, EngineSettings, Loader, load_engine
 from tierwise_embedded.handler import Handler
 from tierwise_embedded.library import Library
 from tierwise_embedded.management import Fetcher
 from tierwise_embedded.models import DEFAULT_MODELS, MODELS, EmbeddedModel, resolve_name
-from tierwise_embedded.progress import Progress, silent
+from tierwise_embedded.provision import fetch_weights, provision
 from tierwise_embedded.routes import Router
 from tierwise_embedded.scheduler import Scheduler
-from tierwise_embedded.weights import fetch, verified
+from tierwise_embedded.weights import verified
 
 __all__ = ["EmbeddedServer", "select_models"]
 
@@ -49,7 +51,7 @@ class EmbeddedServer:
         self._models = select_models(models)
         self._port = port
         self._loader = loader or _load_verified
-        self._fetcher = fetcher or _fetch
+        self._fetcher = fetcher
         self._max_loaded = max_loaded
         self._max_queue = max_queue
         self._keep_alive = keep_alive
@@ -74,14 +76,13 @@ class EmbeddedServer:
 
     def start(self) -> Self:
         """Fetch what is missing and start to listen."""
-        for model in self._models:
-            self._fetcher(model, silent)
+        provision(self._models, self._fetcher)
         scheduler = Scheduler(
             self._loader, max_loaded=self._max_loaded, max_queue=self._max_queue, keep_alive=self._keep_alive
         )
         library = Library(model.name for model in self._models)
         try:
-            self._listener = _Listener(self._port, Router(library, scheduler, self._fetcher))
+            self._listener = _Listener(self._port, Router(library, scheduler, self._fetcher or fetch_weights))
         except OSError:
             scheduler.close()
             raise
@@ -95,11 +96,12 @@ class EmbeddedServer:
         if listener is None:
             return
         listener.shutdown()
-        listener.cancel_all()
-        listener.router.scheduler.close()
-        listener.server_close()
         if self._thread is not None:
             self._thread.join()
+        listener.cancel_all()
+        listener.router.scheduler.close()
+        listener.disconnect_all()
+        listener.server_close()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -119,6 +121,25 @@ class _Listener(ThreadingHTTPServer):
         self.router = router
         self._lock = threading.Lock()
         self._requests: set[Cancellation] = set()
+        self._connections: set[socket.socket] = set()
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        connection, address = super().get_request()
+        with self._lock:
+            self._connections.add(connection)
+        return connection, address
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._lock:
+            self._connections.discard(request)
+        super().shutdown_request(request)
+
+    def disconnect_all(self) -> None:
+        """End the connections that clients keep open between requests."""
+        with self._lock:
+            for connection in self._connections:
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
 
     def running(self, cancellation: Cancellation) -> None:
         with self._lock:
@@ -129,6 +150,7 @@ class _Listener(ThreadingHTTPServer):
             self._requests.discard(cancellation)
 
     def cancel_all(self) -> None:
+        """End every request that runs or waits."""
         with self._lock:
             requests = list(self._requests)
         for cancellation in requests:
@@ -146,10 +168,6 @@ def select_models(names: Iterable[str] | None) -> list[EmbeddedModel]:
     if unknown:
         raise ValueError(f"{unknown[0]!r} cannot be embedded; these can: {', '.join(MODELS)}")
     return [MODELS[name] for name in wanted]
-
-
-def _fetch(model: EmbeddedModel, progress: Progress) -> object:
-    return fetch(model, progress=progress)
 
 
 def _load_verified(model: EmbeddedModel, settings: EngineSettings) -> Engine:

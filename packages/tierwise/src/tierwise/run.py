@@ -386,7 +386,7 @@ class Passage:
 
 def commits(outcome: Outcome) -> Outcome:
     """The outcome of a LIVE call that was made whole: it counts as shown if there is something to show."""
-    if outcome.attempt.show == Show.LIVE and outcome.error is None and (outcome.text or outcome.tool_calls):
+    if outcome.attempt.show == Show.LIVE and outcome.error is None and (outcome.text.strip() or outcome.tool_calls):
         return replace(outcome, committed=True)
     return outcome
 

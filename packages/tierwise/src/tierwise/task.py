@@ -71,7 +71,7 @@ class Tool:
             return value
         function = cast("Mapping[str, Any]", value.get("function", value))
         if "name" not in function:
-            raise ConfigError(f"a tool needs a name: {value!r}", setting="tools", value=value)
+            raise ConfigError(f"tools: a tool needs a name: {value!r}", setting="tools", value=value)
         return cls(
             function["name"],
             function.get("description", ""),

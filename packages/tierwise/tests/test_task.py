@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tierwise import Message, Task, Tool, ToolCall
+from tierwise.errors import ConfigError
+
+TEXT = st.text(st.characters(exclude_categories=()))
+
+
+def test_a_text_is_one_user_message() -> None:
+    task = Task("What is 2 + 2?", system="Be short.")
+    assert [(m.role, m.content) for m in task.messages] == [("system", "Be short."), ("user", "What is 2 + 2?")]
+    assert task.latest_request == "What is 2 + 2?"
+
+
+def test_messages_may_be_dictionaries_of_the_chat_api() -> None:
+    call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}
+    task = Task(
+        [
+            {"role": "developer", "content": "Rules."},
+            {
+                "role": "user",
+                "content": [
+                    {"type": "text", "text": "Look:"},
+                    {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}},
+                ],
+            },
+            {"role": "assistant", "content": None, "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "c1", "content": "ok"},
+        ]
+    )
+    assert task.messages[0].role == "system"
+    assert task.has_images
+    assert task.messages[2].tool_calls == (ToolCall("f", {"a": 1}, id="c1"),)
+    assert task.messages[3].tool_call_id == "c1"
+    assert task.latest_request == "Look:"
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"trust": "secret"}, "trust"),
+        ({"stakes": "medium"}, "stakes"),
+        ({"deadline": 0}, "deadline"),
+        ({"deadline": float("nan")}, "deadline"),
+        ({"max_output_tokens": -1}, "max_output_tokens"),
+        ({"tags": "urgent"}, "tags"),
+        ({"tools": [{"type": "function"}]}, "tools"),
+    ],
+)
+def test_a_wrong_field_is_named(fields: dict[str, Any], named: str) -> None:
+    with pytest.raises(ConfigError, match=named) as caught:
+        Task("hi", **fields)
+    assert caught.value.setting == named
+
+
+@pytest.mark.parametrize(
+    "messages", [[], [{"role": "robot", "content": "x"}], [{"role": "user", "content": [{"type": "video"}]}]]
+)
+def test_wrong_messages_are_refused(messages: list[dict[str, Any]]) -> None:
+    with pytest.raises(ConfigError):
+        Task(messages)
+
+
+def test_fields_beside_a_task_replace_its_own() -> None:
+    task = Task("hi", job="plan", trust="local", tags=["a"])
+    other = Task.of(task, job="code")
+    assert (other.job, other.trust, other.tags, other.messages) == ("code", "local", {"a"}, task.messages)
+    assert Task.of(task) is task
+
+
+def test_a_derived_task_inherits_what_bounds_it() -> None:
+    task = Task("hi", trust="local", session="s", deadline=5, tools=[Tool("f")], min_tier="small")
+    derived = task.derive("judge this", job="judge")
+    assert (derived.trust, derived.session, derived.deadline) == ("local", "s", 5)
+    assert (derived.tools, derived.min_tier, derived.job) == ((), None, "judge")
+
+
+def test_malformed_arguments_are_kept_as_they_came() -> None:
+    assert ToolCall.parse("f", "{oops").malformed == "{oops"
+    assert ToolCall.parse("f", "[1]").malformed == "[1]"
+    assert ToolCall.parse("f", None).arguments == {}
+
+
+@given(TEXT)
+def test_any_text_is_kept_as_it_is(text: str) -> None:
+    task = Task(text)
+    assert task.latest_request == text
+    assert task.characters == len(text)
+    assert task.estimated_tokens >= 1
+
+
+def test_latest_request_is_the_last_user_message() -> None:
+    task = Task([Message("user", "first"), Message("assistant", "a"), Message("user", "second"), Message("tool", "t")])
+    assert task.latest_request == "second"
+    assert Task([Message("assistant", "a")]).latest_request == ""

@@ -102,7 +102,18 @@ def test_adapters_and_backends_do_not_import_each_other() -> None:
             assert not others, f"{path} imports {others}"
 
 
-HEAVY = {"asyncio", *FRAMEWORKS, "httpx", "numpy", "pydantic", "rich", "cyclopts", "jsonschema", "genai_prices", "sqlite3"}
+HEAVY = {
+    "asyncio",
+    *FRAMEWORKS,
+    "httpx",
+    "numpy",
+    "pydantic",
+    "rich",
+    "cyclopts",
+    "jsonschema",
+    "genai_prices",
+    "sqlite3",
+}
 
 
 def test_importing_the_core_loads_nothing_heavy() -> None:

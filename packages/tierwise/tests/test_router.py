@@ -276,7 +276,7 @@ async def test_a_deadline_ends_the_run_and_closes_the_call() -> None:
             raise
         return "late"
 
-    with pytest.raises(DeadlineError, match="0.05 s") as caught:
+    with pytest.raises(DeadlineError, match="deadline of 0") as caught:
         await router(slow).arun("hi", deadline=0.05)
     assert cancelled == [True]
     assert len(caught.value.attempts) == 1

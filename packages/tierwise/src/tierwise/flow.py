@@ -113,7 +113,8 @@ class Attempt:
     show: Show = Show.HOLD
     gate: Gate | None = None
     reason: str = ""
-    """Why this call is made, in words that a receipt can show."""
+    """Why this call is made, in words that a receipt can show. A ledger keeps them: they quote neither the request nor
+    a model (`Verdict.plain` does not)."""
     temperature: float | None = None
     """Replaces the model's own setting."""
     seed: int | None = None
@@ -195,6 +196,9 @@ class Verdict:
     threshold: float | None = None
     calibrated: bool | None = None
     """Whether the threshold comes from calibration on labelled rows; `None` where there is no threshold."""
+    quotes: bool = field(default=True, compare=False)
+    """Whether the evidence may repeat words of the request, of a model or of a program. It counts as content then, and
+    a ledger that keeps no content leaves it out. True unless a verifier says otherwise."""
     parts: tuple[Verdict, ...] = ()
 
     @property
@@ -211,6 +215,16 @@ class Verdict:
     def summary(self) -> str:
         """One line for a receipt."""
         return f"{self.verifier}: {self.evidence}" if self.verifier else self.evidence
+
+    @property
+    def plain(self) -> str:
+        """One line that repeats nobody's words: verifier and figures in place of evidence that may quote."""
+        if not self.quotes:
+            return self.summary
+        figures = [] if self.score is None else [f"{self.score:g}"]
+        if self.threshold is not None:
+            figures.append(f"threshold {self.threshold:g}")
+        return ": ".join(filter(None, [self.verifier, ", ".join(figures)])) or self.result
 
 
 @dataclass(frozen=True, slots=True, eq=False)

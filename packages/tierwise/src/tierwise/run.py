@@ -123,6 +123,8 @@ class Run:
             purpose=attempt.purpose,
             model=model.id,
             reason=attempt.reason,
+            typed=task.output_schema is not None,
+            tools=len(task.tools),
         )
         ticket = Ticket(attempt, backend, self._clock(), row)
         try:
@@ -160,6 +162,7 @@ class Run:
             first_token=first_token,
             finish_reason="aborted" if outcome.aborted else outcome.finish_reason,
             repaired=outcome.repaired,
+            tool_calls=len(outcome.tool_calls) if outcome.error is None else None,
         )
         if outcome.error is not None:
             row = _failed(row, outcome.error)
@@ -205,6 +208,8 @@ class Run:
                         score=verdict.score,
                         threshold=verdict.threshold,
                         calibrated=verdict.calibrated,
+                        conclusive=verdict.conclusive,
+                        quotes=verdict.quotes,
                     )
                 )
             case Decided():

@@ -49,11 +49,20 @@ class Row:
     """Seconds to the first visible chunk; streamed calls only."""
     finish_reason: str | None = None
     repaired: bool = False
+    typed: bool = False
+    """The task asked for a typed output."""
+    tools: int = 0
+    """How many tools were offered."""
+    tool_calls: int | None = None
+    """How many tool calls the answer holds; `None` where there is no answer."""
     verdict: Literal["accept", "reject", "abstain"] | None = None
     verifier: str = ""
     evidence: str = ""
     score: float | None = None
     threshold: float | None = None
     calibrated: bool | None = None
+    conclusive: bool = False
+    quotes: bool = True
+    """Whether `evidence` may repeat words of the request or of a model; see `Verdict`."""
     error_type: str | None = None
     error: str | None = None

@@ -56,7 +56,7 @@ def first_answer(task: Task, tier: Tier, **fields: Any) -> Flow[Outcome]:
         reason = f"fallback: {failed[-1].attempt.model.key} failed" if failed else fields.get("reason", "")
         outcome = yield from call(Attempt(task, model, tier.name, **(fields | {"reason": reason})))
         if outcome.ok and not (outcome.committed or outcome.text.strip() or outcome.tool_calls):
-            empty = Verdict("reject", "the answer is empty", verifier="NotEmpty", conclusive=True)
+            empty = Verdict("reject", "the answer is empty", verifier="NotEmpty", conclusive=True, quotes=False)
             yield from note(Judged(outcome, empty))
             outcome = replace(outcome, error=BadResponseError("the answer is empty"))
         if outcome.error is None:

@@ -90,7 +90,7 @@ class Cascade(Strategy):
                 return outcome
             if not verdict.rejected:
                 unverified = outcome
-            reason = f"escalation: {tier.name} {'rejected' if verdict.rejected else 'unverified'}: {verdict.summary}"
+            reason = f"escalation: {tier.name} {'rejected' if verdict.rejected else 'unverified'}: {verdict.plain}"
         if unverified is not None:
             return unverified
         raise AllModelsFailedError(failed)

@@ -22,7 +22,7 @@ import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from enum import IntEnum
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from tierwise.context import Context
 from tierwise.errors import ConfigError
@@ -51,6 +51,8 @@ class Verifier:
     """
 
     expense: Expense = Expense.FREE
+    quotes: bool = True
+    """Whether this verifier's evidence may repeat words of the request, of a model or of a program; see `Verdict`."""
 
     @property
     def name(self) -> str:
@@ -72,15 +74,19 @@ class Verifier:
 
     def accept(self, evidence: str, *, conclusive: bool = False, **fields: Any) -> Verdict:
         """A verdict of this verifier."""
-        return Verdict("accept", evidence, verifier=self.name, conclusive=conclusive, **fields)
+        return self._verdict("accept", evidence, conclusive=conclusive, **fields)
 
     def reject(self, evidence: str, *, conclusive: bool = False, **fields: Any) -> Verdict:
         """A verdict of this verifier."""
-        return Verdict("reject", evidence, verifier=self.name, conclusive=conclusive, **fields)
+        return self._verdict("reject", evidence, conclusive=conclusive, **fields)
 
     def abstain(self, evidence: str, **fields: Any) -> Verdict:
         """A verdict of this verifier."""
-        return Verdict("abstain", evidence, verifier=self.name, **fields)
+        return self._verdict("abstain", evidence, **fields)
+
+    def _verdict(self, result: Literal["accept", "reject", "abstain"], evidence: str, **fields: Any) -> Verdict:
+        own: dict[str, Any] = {"verifier": self.name, "quotes": self.quotes}
+        return Verdict(result, evidence, **(own | fields))
 
     def __and__(self, other: VerifierLike) -> Verifier:
         """Rejects if either rejects, accepts if one accepts and none rejects."""
@@ -133,11 +139,11 @@ class FunctionVerifier(Verifier):
     def verdict(self, answer: Any) -> Verdict:
         """The verdict that a function's answer stands for."""
         if answer is None:
-            return self.abstain("abstained")
+            return self.abstain("abstained", quotes=False)
         if isinstance(answer, Verdict):
             return replace(answer, verifier=answer.verifier or self.name)
         if isinstance(answer, bool):
-            return self.accept("said yes") if answer else self.reject("said no")
+            return self.accept("said yes", quotes=False) if answer else self.reject("said no", quotes=False)
         raise ConfigError(
             f"{self.name} must give True, False, None or a Verdict, not {answer!r}", setting="verifier", value=answer
         )
@@ -188,7 +194,7 @@ class AllOf(Verifier):
         ):
             if wanted:
                 return replace(wanted[-1], parts=tuple(parts))
-        return Verdict("abstain", "; ".join(p.summary for p in parts), verifier=self.name, parts=tuple(parts))
+        return _abstention(self.name, parts)
 
 
 class AnyOf(Verifier):
@@ -235,4 +241,9 @@ class AnyOf(Verifier):
         rejected = [p for p in parts if p.rejected]
         if rejected:
             return replace(rejected[-1], parts=tuple(parts))
-        return Verdict("abstain", "; ".join(p.summary for p in parts), verifier=self.name, parts=tuple(parts))
+        return _abstention(self.name, parts)
+
+
+def _abstention(name: str, parts: list[Verdict]) -> Verdict:
+    evidence = "; ".join(p.summary for p in parts)
+    return Verdict("abstain", evidence, verifier=name, quotes=any(p.quotes for p in parts), parts=tuple(parts))

@@ -37,22 +37,22 @@ class ValidOutput(Verifier):
     def check(self, task: Task, outcome: Outcome) -> Verdict:
         """See `Verifier`."""
         if outcome.tool_calls:
-            return self.abstain("a turn that calls tools")
+            return self.abstain("a turn that calls tools", quotes=False)
         if self._pattern is not None:
             if self._pattern.fullmatch(outcome.text.strip()):
-                return self.accept(f"matches {self._pattern.pattern!r}", conclusive=True)
-            return self.reject(f"does not match {self._pattern.pattern!r}", conclusive=True)
+                return self.accept(f"matches {self._pattern.pattern!r}", conclusive=True, quotes=False)
+            return self.reject(f"does not match {self._pattern.pattern!r}", conclusive=True, quotes=False)
         schema = self._schema if self._schema is not None else task.output_schema
         if schema is None:
-            return self.abstain("no schema")
+            return self.abstain("no schema", quotes=False)
         try:
             parse_output(schema, outcome.text)
         except ValueError as error:
             cut = " (cut off at the output limit)" if outcome.finish_reason == "length" else ""
             return self.reject(f"does not fit the schema{cut}: {_short(error)}", conclusive=True)
         if task.stakes == "high":
-            return self.accept("fits the schema; high stakes ask for more")
-        return self.accept("fits the schema", conclusive=True)
+            return self.accept("fits the schema; high stakes ask for more", quotes=False)
+        return self.accept("fits the schema", conclusive=True, quotes=False)
 
 
 class ValidToolCalls(Verifier):
@@ -66,21 +66,21 @@ class ValidToolCalls(Verifier):
     def check(self, task: Task, outcome: Outcome) -> Verdict:
         """See `Verifier`."""
         if not outcome.tool_calls:
-            return self.abstain("no tool call")
+            return self.abstain("no tool call", quotes=False)
         for call in outcome.tool_calls:
             wrong = tool_call_error(task, call)
             if wrong:
                 return self.reject(wrong, conclusive=True)
         names = ", ".join(c.name for c in outcome.tool_calls)
         how = "valid, repaired from text" if outcome.repaired else "valid"
-        return self.accept(f"{names}: {how}", conclusive=True)
+        return self.accept(f"{names}: {how}", conclusive=True, quotes=False)
 
     def flow(self, task: Task, outcome: Outcome, context: Context) -> Flow[Verdict]:
         """See `Verifier`."""
         verdict = self.check(task, outcome)
         high = task.stakes == "high" or any(t.stakes == "high" for t in _called(task, outcome))
         if verdict.accepted and high and outcome.attempt.tier != context.reach[-1].name:
-            return self.abstain(f"{verdict.evidence}, but the stakes are high")
+            return self.abstain(f"{verdict.evidence}, but the stakes are high", quotes=False)
         return verdict
         yield ()
 

@@ -14,6 +14,8 @@ __all__ = ["NotEmpty", "NotRefusal"]
 class NotEmpty(Verifier):
     """Rejects an answer that holds neither text nor a tool call. That there is one is no evidence: it abstains then."""
 
+    quotes = False
+
     def check(self, task: Task, outcome: Outcome) -> Verdict:
         """See `Verifier`."""
         if outcome.text.strip() or outcome.tool_calls:
@@ -42,6 +44,8 @@ class NotRefusal(Verifier):
     Reads the first 200 characters. English only; in other languages it abstains, as it does on any answer that is no
     refusal.
     """
+
+    quotes = False
 
     def check(self, task: Task, outcome: Outcome) -> Verdict:
         """See `Verifier`."""

@@ -74,7 +74,8 @@ class Pricing:
 
 
 def _same(asked: str, answered: str | None) -> bool:
-    return answered is None or asked == answered or _DATED.sub("", answered) in (asked, _DATED.sub("", asked))
+    """True if one is the other, or a dated release of it; two releases of different dates are not the same."""
+    return answered is None or asked in (answered, _DATED.sub("", answered)) or answered == _DATED.sub("", asked)
 
 
 @lru_cache(maxsize=1)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -48,11 +49,14 @@ def test_chat(client: Any) -> None:
 
 
 def test_the_same_seed_gives_the_same_answer(client: Any) -> None:
+    # The engine's arithmetic differs in its last digits until the prompt is in its cache.
+    client.chat(SMALLEST, HI, options=EXACT)
     answers = {client.chat(SMALLEST, HI, options={**EXACT, "temperature": 1}).message.content for _ in range(2)}
     assert len(answers) == 1
 
 
 def test_a_stream_has_the_pieces_of_the_whole(client: Any) -> None:
+    client.chat(SMALLEST, HI, options=EXACT)
     whole = client.chat(SMALLEST, HI, options=EXACT).message.content
     pieces = list(client.chat(SMALLEST, HI, options=EXACT, stream=True))
     assert len(pieces) > 3
@@ -61,7 +65,8 @@ def test_a_stream_has_the_pieces_of_the_whole(client: Any) -> None:
 
 
 def test_a_stop_text_ends_the_answer(client: Any) -> None:
-    whole = client.chat(SMALLEST, HI, options=EXACT).message.content or ""
+    client.chat(SMALLEST, HI, options=EXACT)
+    whole = client.chat(SMALLEST, HI, options=EXACT).message.content
     word = whole.split()[1]
     answer = client.chat(SMALLEST, HI, options={**EXACT, "stop": [word]})
     assert answer.done_reason == "stop"
@@ -138,9 +143,10 @@ def test_a_client_that_goes_away_stops_the_engine(server: EmbeddedServer, client
         (entry,) = [entry for entry in scheduler.loaded() if entry.model.name == SMALLEST]
         assert scheduler._changed.wait_for(lambda: not entry.busy, 60)
     engine = cast("LlamaEngine", entry.engine)
-    for _ in range(1000):
+    for _ in range(600):
         if not engine.busy():
             break
+        time.sleep(0.05)
     assert not engine.busy()
 
 

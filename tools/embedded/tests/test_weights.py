@@ -244,6 +244,21 @@ def test_a_file_is_checked_again_before_each_load(
         weights.verified(model)
 
 
+def test_a_file_that_has_not_changed_is_read_once(
+    model: EmbeddedModel, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights.fetch(model, sources=[source("good", asked, CONTENT)])
+    monkeypatch.setattr(weights, "_SETTLED_SECONDS", -1.0)
+    monkeypatch.setattr("sys.platform", "linux")
+    weights.verified(model)
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("the file was read again")
+
+    monkeypatch.setattr("hashlib.file_digest", refuse)
+    weights.verified(model)
+
+
 def test_the_engine_never_opens_a_spoilt_file(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[Path] = []
 

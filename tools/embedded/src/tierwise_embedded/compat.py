@@ -3,12 +3,13 @@
 import json
 import secrets
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Mapping
+from contextlib import closing
 from datetime import datetime
 from typing import Any, cast
 
 from tierwise_embedded.errors import ApiError, EngineError
-from tierwise_embedded.generation import Event, Final, Generation, Piece, generate
+from tierwise_embedded.generation import Event, Final, Generation, Piece, gather, generate
 from tierwise_embedded.gojson import OPENAI_CHAT_FIELDS, check_fields, decode
 from tierwise_embedded.library import Library, modified_at
 from tierwise_embedded.models import EmbeddedModel, resolve_name
@@ -154,45 +155,43 @@ def _finish_reason(final: Final, called: bool) -> str:
 
 
 def _completion(events: list[Event], head: Json) -> Json:
-    pieces = [event for event in events if isinstance(event, Piece)]
+    answer = gather(events)
     final = next(event for event in events if isinstance(event, Final))
-    calls = [call for piece in pieces for call in piece.tool_calls]
-    logprobs = [entry for piece in pieces for entry in piece.logprobs]
-    message: Json = {"role": "assistant", "content": "".join(piece.text for piece in pieces)}
-    if calls:
-        message["tool_calls"] = _tool_calls(calls)
-    choice: Json = {"index": 0, "message": message, "finish_reason": _finish_reason(final, bool(calls))}
-    if logprobs:
-        choice["logprobs"] = {"content": logprobs}
+    message: Json = {"role": "assistant", "content": answer.text}
+    if answer.tool_calls:
+        message["tool_calls"] = _tool_calls(answer.tool_calls)
+    choice: Json = {"index": 0, "message": message, "finish_reason": _finish_reason(final, bool(answer.tool_calls))}
+    if answer.logprobs:
+        choice["logprobs"] = {"content": answer.logprobs}
     return {**head, "object": "chat.completion", "choices": [choice], "usage": _usage(final.metrics)}
 
 
-def _chunks(events: Iterator[Event], head: Json, *, usage: bool) -> Iterator[Json]:
+def _chunks(events: Generator[Event], head: Json, *, usage: bool) -> Generator[Json]:
     head = {**head, "object": "chat.completion.chunk"}
     role: Json = {"role": "assistant"}
     called = False
-    for event in events:
-        match event:
-            case Piece():
-                delta: Json = {**role, "content": event.text}
+    with closing(events):
+        for event in events:
+            if isinstance(event, Piece):
+                called = called or bool(event.tool_calls)
+                yield {**head, "choices": [_chunk_choice(event, role)]}
                 role = {}
-                if event.tool_calls:
-                    called = True
-                    delta["tool_calls"] = _tool_calls(event.tool_calls)
-                choice: Json = {"index": 0, "delta": delta, "finish_reason": None}
-                if event.logprobs:
-                    choice["logprobs"] = {"content": event.logprobs}
-                yield {**head, "choices": [choice]}
-            case Final():
+            elif isinstance(event, Final):
                 reason = _finish_reason(event, called)
                 yield {**head, "choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}
                 if usage:
                     yield {**head, "choices": [], "usage": _usage(event.metrics)}
-            case _:
-                raise AssertionError("only the native routes render")
 
 
-def _sse(chunks: Iterator[Json]) -> Generator[bytes]:
+def _chunk_choice(piece: Piece, role: Json) -> Json:
+    delta: Json = {**role, "content": piece.text}
+    if piece.tool_calls:
+        delta["tool_calls"] = _tool_calls(piece.tool_calls)
+    choice: Json = {"index": 0, "delta": delta, "finish_reason": None}
+    return {**choice, "logprobs": {"content": piece.logprobs}} if piece.logprobs else choice
+
+
+def _sse(chunks: Generator[Json]) -> Generator[bytes]:
     begun = False
     try:
         for chunk in chunks:
@@ -204,9 +203,7 @@ def _sse(chunks: Iterator[Json]) -> Generator[bytes]:
             raise
         yield _event(_error_body(str(error), 500))
     finally:
-        close = getattr(chunks, "close", None)
-        if close is not None:
-            close()
+        chunks.close()
 
 
 def _event(value: object) -> bytes:

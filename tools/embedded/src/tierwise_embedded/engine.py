@@ -23,6 +23,8 @@ __all__ = ["Cancellation", "Engine", "EngineSettings", "Loader", "LlamaEngine", 
 
 Json = dict[str, Any]
 
+_loading = threading.Lock()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSettings:
@@ -118,7 +120,9 @@ class LlamaEngine:
         self._key = secrets.token_hex(16)
         parameters.api_keys = [self._key]
         try:
-            self._server: Any = llama.Server(parameters)
+            # llama.cpp sets up its backends at the first load: two at once would race.
+            with _loading:
+                self._server: Any = llama.Server(parameters)
         except RuntimeError as error:
             raise EngineError(f"the engine cannot load {path.name!r}: {error}") from error
         self._address: str = self._server.listening_address

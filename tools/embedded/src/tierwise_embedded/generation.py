@@ -1,7 +1,7 @@
 """Runs one generation on a leased model: from a checked request to pieces of text and a last event with metrics."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ from tierwise_embedded.prompt import Fit, Prompt
 from tierwise_embedded.scheduler import Scheduler
 from tierwise_embedded.tools import ToolCallParser
 
-__all__ = ["Generation", "Piece", "Final", "Rendered", "Event", "generate", "check_format"]
+__all__ = ["Generation", "Piece", "Final", "Rendered", "Event", "gather", "generate", "check_format"]
 
 Json = dict[str, Any]
 
@@ -66,6 +66,16 @@ class Rendered:
 Event = Piece | Final | Rendered
 
 
+def gather(events: Iterable[Event]) -> Piece:
+    """Join the pieces among events into one."""
+    pieces = [event for event in events if isinstance(event, Piece)]
+    return Piece(
+        "".join(piece.text for piece in pieces),
+        [call for piece in pieces for call in piece.tool_calls],
+        [entry for piece in pieces for entry in piece.logprobs],
+    )
+
+
 def check_format(value: object) -> object:
     """Return the JSON Schema that a request's `format` asks for, or `None`.
 
@@ -82,7 +92,7 @@ def check_format(value: object) -> object:
     raise ApiError(500, f'invalid format: "{quoted}"; expected "json" or a valid JSON Schema object')
 
 
-def generate(scheduler: Scheduler, generation: Generation, cancellation: Cancellation) -> Iterator[Event]:
+def generate(scheduler: Scheduler, generation: Generation, cancellation: Cancellation) -> Generator[Event]:
     """Yield the events of a generation; closing the iterator ends it and frees the model."""
     started = time.perf_counter_ns()
     num_ctx = generation.options.num_ctx(generation.model.context_length)

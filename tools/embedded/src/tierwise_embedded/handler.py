@@ -1,6 +1,6 @@
 """Carries requests and answers over HTTP/1.1, and notices when a client goes."""
 
-import select
+import selectors
 import socket
 import threading
 from collections.abc import Generator
@@ -113,9 +113,7 @@ class Handler(BaseHTTPRequestHandler):
                 self._chunk(piece)
             self.wfile.write(b"0\r\n\r\n")
         finally:
-            close = getattr(stream.pieces, "close", None)
-            if close is not None:
-                close()
+            stream.pieces.close()
 
     def _chunk(self, piece: bytes) -> None:
         if piece:
@@ -143,12 +141,16 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def _watch(connection: socket.socket, done: threading.Event, cancellation: Cancellation) -> None:
-    while not done.wait(_WATCH_INTERVAL):
-        try:
-            readable, _, _ = select.select([connection], [], [], 0)
-            if readable and not connection.recv(1, socket.MSG_PEEK):
+    with selectors.DefaultSelector() as selector:
+        selector.register(connection, selectors.EVENT_READ)
+        while not done.wait(_WATCH_INTERVAL):
+            if selector.select(0) and _ended(connection):
                 cancellation.cancel()
                 return
-        except (OSError, ValueError):
-            cancellation.cancel()
-            return
+
+
+def _ended(connection: socket.socket) -> bool:
+    try:
+        return not connection.recv(1, socket.MSG_PEEK)
+    except OSError:
+        return True

@@ -10,7 +10,7 @@ from tierwise_embedded.models import MODELS, EmbeddedModel, resolve_name
 from tierwise_embedded.responses import now, timestamp
 from tierwise_embedded.weights import locate
 
-__all__ = ["Library", "details", "describe"]
+__all__ = ["Library", "details", "describe", "modified_at"]
 
 
 class Library:

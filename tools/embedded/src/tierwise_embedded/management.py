@@ -2,7 +2,7 @@
 
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -89,7 +89,7 @@ class ManagementRoutes:
         last = list(statuses)[-1]
         return json_reply(last, 500 if "error" in last else 200, content_type=JSON)
 
-    def _pull(self, model: EmbeddedModel | None) -> Iterator[dict[str, Any]]:
+    def _pull(self, model: EmbeddedModel | None) -> Generator[dict[str, Any]]:
         yield {"status": "pulling manifest"}
         if model is None:
             yield {"error": "pull model manifest: file does not exist"}

@@ -1,11 +1,13 @@
 """Ollama's generating routes: `/api/chat` and `/api/generate`."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
 from typing import Any
 
 from tierwise_embedded.engine import Cancellation, Engine, EngineSettings
 from tierwise_embedded.errors import ApiError
-from tierwise_embedded.generation import Event, Final, Generation, Piece, Rendered, generate
+from tierwise_embedded.generation import Event, Final, Generation, Piece, Rendered, gather, generate
 from tierwise_embedded.gojson import CHAT_FIELDS, GENERATE_FIELDS, check_fields, decode
 from tierwise_embedded.library import Library
 from tierwise_embedded.models import EmbeddedModel
@@ -17,8 +19,19 @@ from tierwise_embedded.scheduler import Scheduler
 __all__ = ["NativeRoutes", "check_top_logprobs", "check_capabilities"]
 
 Json = dict[str, Any]
-Shape = Callable[[str, list[Json]], Json]
-"""Puts a text and tool calls into a route's own fields."""
+_NOTHING = Piece()
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """How a route spells an answer."""
+
+    fields: Callable[[Piece], Json]
+    """Puts a piece into the route's own fields."""
+    empty: Json
+    """The fields of an answer that was not generated."""
+    context: bool = False
+    """Whether the last line has the tokens."""
 
 
 class NativeRoutes:
@@ -37,13 +50,13 @@ class NativeRoutes:
         tools: list[Json] = body.get("tools") or []
         check_capabilities(model, tools=tools, think=body.get("think"))
         if not messages:
-            return self._load(body, model, common, _chat_shape, request.cancellation)
+            return self._load(body, model, common, _CHAT, request.cancellation)
         generation = Generation(
             **common,
             prompt=lambda engine, fit: prompt_from_messages(engine, messages, tools, fit),
             parse_tools=bool(tools),
         )
-        return self._answer(body, generation, _chat_shape, request.cancellation)
+        return self._answer(body, generation, _CHAT, request.cancellation)
 
     def generate(self, request: Request) -> Response:
         """Answer `POST /api/generate`."""
@@ -57,9 +70,9 @@ class NativeRoutes:
             raise ApiError(400, "an embedded model's template cannot be replaced")
         text: str = body.get("prompt") or ""
         if not text:
-            return self._load(body, model, common, _generate_shape, request.cancellation)
+            return self._load(body, model, common, _RAW, request.cancellation)
         generation = Generation(**common, prompt=_generate_prompt(body, text))
-        return self._answer(body, generation, _generate_shape, request.cancellation)
+        return self._answer(body, generation, _RAW if body.get("raw") else _GENERATE, request.cancellation)
 
     def _common(self, body: Json) -> tuple[EmbeddedModel, Json]:
         keep_alive = parse_keep_alive(body.get("keep_alive"))
@@ -79,7 +92,7 @@ class NativeRoutes:
         }
 
     def _load(
-        self, body: Json, model: EmbeddedModel, common: Json, shape: Shape, cancellation: Cancellation
+        self, body: Json, model: EmbeddedModel, common: Json, shape: _Shape, cancellation: Cancellation
     ) -> Response:
         keep_alive: float | None = common["keep_alive"]
         if keep_alive == 0:
@@ -89,16 +102,16 @@ class NativeRoutes:
             with self._scheduler.lease(model, settings, keep_alive, cancellation):
                 pass
         reason = "unload" if keep_alive == 0 else "load"
-        value = {"model": body["model"], "created_at": now(), **shape("", []), "done": True, "done_reason": reason}
-        return ndjson([value]) if body.get("stream") is not False else json_reply(value)
+        value = _line(Final(done_reason=reason, metrics={}, tokens=[]), body["model"], shape)
+        return ndjson(_once(value)) if body.get("stream") is not False else json_reply(value)
 
-    def _answer(self, body: Json, generation: Generation, shape: Shape, cancellation: Cancellation) -> Response:
+    def _answer(self, body: Json, generation: Generation, shape: _Shape, cancellation: Cancellation) -> Response:
         events = generate(self._scheduler, generation, cancellation)
-        keep_context = shape is _generate_shape and not body.get("raw")
-        lines = _lines(events, str(body["model"]), shape, keep_context=keep_context)
+        model = str(body["model"])
         if body.get("stream") is not False:
-            return ndjson(lines)
-        return json_reply(_gathered(list(lines), shape))
+            return ndjson(_lines(events, model, shape))
+        *pieces, last = list(events)
+        return json_reply(_line(last, model, shape, gather(pieces)))
 
 
 def check_top_logprobs(body: Mapping[str, Any]) -> None:
@@ -130,38 +143,43 @@ def _generate_prompt(body: Json, text: str) -> Callable[[Engine, Fit], Prompt]:
     return build
 
 
-def _chat_shape(text: str, tool_calls: list[Json]) -> Json:
-    message: Json = {"role": "assistant", "content": text}
-    return {"message": {**message, "tool_calls": tool_calls} if tool_calls else message}
+def _chat_fields(piece: Piece) -> Json:
+    message: Json = {"role": "assistant", "content": piece.text}
+    return {"message": {**message, "tool_calls": piece.tool_calls} if piece.tool_calls else message}
 
 
-def _generate_shape(text: str, tool_calls: list[Json]) -> Json:
-    return {"response": text}
+def _generate_fields(piece: Piece) -> Json:
+    return {"response": piece.text}
 
 
-def _lines(events: Iterator[Event], model: str, shape: Shape, *, keep_context: bool) -> Iterator[Json]:
-    for event in events:
-        head: Json = {"model": model, "created_at": now()}
-        match event:
-            case Piece():
-                tail: Json = {"logprobs": event.logprobs} if event.logprobs else {}
-                yield {**head, **shape(event.text, event.tool_calls), "done": False, **tail}
-            case Final():
-                context = {"context": event.tokens} if keep_context else {}
-                end = {"done": True, "done_reason": event.done_reason, **context, **event.metrics}
-                yield {**head, **shape("", []), **end}
-            case Rendered():
-                empty = {"message": {"role": "", "content": ""}} if shape is _chat_shape else {"response": ""}
-                yield {**head, **empty, "done": False, "_debug_info": {"rendered_template": event.text}}
+_CHAT = _Shape(_chat_fields, {"message": {"role": "", "content": ""}})
+_GENERATE = _Shape(_generate_fields, {"response": ""}, context=True)
+_RAW = _Shape(_generate_fields, {"response": ""})
 
 
-def _gathered(lines: list[Json], shape: Shape) -> Json:
-    """Join the lines of a stream into the one answer of a request that wants no stream."""
-    last = lines[-1]
-    if not last["done"]:
-        return last
-    is_chat = shape is _chat_shape
-    texts = [line["message"]["content"] if is_chat else line["response"] for line in lines]
-    calls = [call for line in lines if is_chat for call in line["message"].get("tool_calls", [])]
-    logprobs = [entry for line in lines for entry in line.get("logprobs", [])]
-    return {**last, **shape("".join(texts), calls), **({"logprobs": logprobs} if logprobs else {})}
+def _once(value: Json) -> Generator[Json]:
+    yield value
+
+
+def _lines(events: Generator[Event], model: str, shape: _Shape) -> Generator[Json]:
+    with closing(events):
+        for event in events:
+            yield _line(event, model, shape)
+
+
+def _line(event: Event, model: str, shape: _Shape, gathered: Piece = _NOTHING) -> Json:
+    """Put an event into a line; the last one carries what was gathered, when there is no stream."""
+    head: Json = {"model": model, "created_at": now()}
+    match event:
+        case Piece():
+            return {**head, **shape.fields(event), "done": False, **_logprobs(event)}
+        case Final():
+            context = {"context": event.tokens} if shape.context else {}
+            end = {"done": True, "done_reason": event.done_reason, **_logprobs(gathered), **context, **event.metrics}
+            return {**head, **shape.fields(gathered), **end}
+        case Rendered():
+            return {**head, **shape.empty, "done": False, "_debug_info": {"rendered_template": event.text}}
+
+
+def _logprobs(piece: Piece) -> Json:
+    return {"logprobs": piece.logprobs} if piece.logprobs else {}

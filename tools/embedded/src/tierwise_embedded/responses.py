@@ -1,7 +1,7 @@
 """What a route answers, before it meets a socket."""
 
 import json
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 from tierwise_embedded.engine import Cancellation
 from tierwise_embedded.errors import ApiError, EngineError
 
-__all__ = ["Request", "Reply", "Stream", "Response", "json_reply", "text_reply", "ndjson", "now"]
+__all__ = ["Request", "Reply", "Stream", "Response", "json_reply", "text_reply", "ndjson", "now", "timestamp", "JSON"]
 
 JSON_UTF8 = "application/json; charset=utf-8"
 JSON = "application/json"
@@ -43,7 +43,7 @@ class Stream:
     """
 
     content_type: str
-    pieces: Iterator[bytes]
+    pieces: Generator[bytes]
     on_error: Callable[[ApiError], Reply]
 
 
@@ -60,14 +60,13 @@ def text_reply(text: str, status: int, *, headers: Mapping[str, str] | None = No
     return Reply(status, text.encode(), "text/plain", headers or {})
 
 
-def ndjson(values: Iterable[object]) -> Stream:
+def ndjson(values: Generator[object]) -> Stream:
     """Answer with one JSON document a line; an error after the first line becomes the last line."""
 
     def lines() -> Generator[bytes]:
         begun = False
-        iterator = iter(values)
         try:
-            for value in iterator:
+            for value in values:
                 yield (_compact(value) + "\n").encode()
                 begun = True
         except (ApiError, EngineError) as error:
@@ -75,9 +74,7 @@ def ndjson(values: Iterable[object]) -> Stream:
                 raise
             yield (_compact({"error": str(error)}) + "\n").encode()
         finally:
-            close = getattr(iterator, "close", None)
-            if close is not None:
-                close()
+            values.close()
 
     return Stream("application/x-ndjson", lines(), _refusal)
 

@@ -8,6 +8,7 @@ import hashlib
 import os
 import shutil
 import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def locate(model: EmbeddedModel) -> Path | None:
 
 
 def verified(model: EmbeddedModel) -> Path:
-    """Return the path of a model's file after reading it whole and checking its sha256.
+    """Return the path of a model's file, once its sha256 has been checked.
 
     Raises:
         WeightsError: When no file on this machine is the model's.
@@ -95,9 +96,25 @@ def _first_good(model: EmbeddedModel) -> Path | None:
     return None
 
 
+_digests: dict[tuple[int, int, int, int, int], str] = {}
+_SETTLED_SECONDS = 5.0
+
+
 def _digest(path: Path) -> str:
+    """Return a file's sha256, which is read again whenever the file's status has changed.
+
+    No write leaves a file's change time as it was, and no ordinary call sets it back. A file that changed a moment ago
+    is not remembered, since a clock's tick may hold two writes; nor is any file on Windows, which keeps no such time.
+    """
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        status = os.fstat(file.fileno())
+        key = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        if key in _digests:
+            return _digests[key]
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if sys.platform != "win32" and time.time() - status.st_ctime > _SETTLED_SECONDS:
+        _digests[key] = digest
+    return digest
 
 
 def _download(model: EmbeddedModel, directory: Path, progress: Progress, sources: Iterable[Source]) -> Path:

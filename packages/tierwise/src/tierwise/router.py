@@ -77,6 +77,8 @@ class Router:
         self._free = free_verifier()
         for ref in self._policy.refs():
             fleet.tier(ref, where="policy")
+        for ref in self._policy.model_refs():
+            resolve(fleet, ref, where="policy")
         for ref in self._strategy.refs():
             resolve(fleet, ref, where="strategy")
         self._use(fleet, Backends(backends))
@@ -218,7 +220,7 @@ class _Session:
         yield from note(Decided(decision.tier, decision.rule))
         outcome = yield from router._strategy.flow(task, context.starting(decision))
         if outcome.verdict is None:
-            outcome = replace(outcome, verdict=router._free.check(task, outcome))
+            outcome = replace(outcome, verdict=(yield from router._free.flow(task, outcome, context)))
             assert outcome.verdict is not None  # noqa: S101 - set one line above
             yield from note(Judged(outcome, outcome.verdict))
         if outcome.verdict.rejected and task.output_schema is not None:

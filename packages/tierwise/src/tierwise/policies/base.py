@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
 from tierwise.context import Context, Decision
 from tierwise.errors import ConfigError
 from tierwise.flow import Flow
+from tierwise.functions import needs_two, plain_function
 from tierwise.task import Task
 
 __all__ = ["Always", "FirstOf", "FunctionPolicy", "Policy", "PolicyLike", "as_policy"]
@@ -31,7 +31,11 @@ class Policy:
         yield ()
 
     def refs(self) -> Iterable[str]:
-        """The tiers and models that this policy names; a router checks them at start-up."""
+        """The tiers that this policy's decisions may name; a router checks them at start-up."""
+        return ()
+
+    def model_refs(self) -> Iterable[str]:
+        """The tiers or models that this policy asks, or picks by name; a router checks them at start-up."""
         return ()
 
     def __or__(self, other: PolicyLike) -> Policy:
@@ -64,15 +68,19 @@ class FunctionPolicy(Policy):
 
     def __init__(self, function: Callable[..., Decision | str | None]) -> None:
         self._function = function
-        self._name = getattr(function, "__name__", repr(function))
-        self._takes_context = len(inspect.signature(function).parameters) > 1
+        self._name = plain_function("policy", function)
+        self._takes_context = needs_two(function)
 
     def decide(self, task: Task, context: Context) -> Decision | None:
         """See `Policy`."""
         answer: Any = self._function(task, context) if self._takes_context else self._function(task)
         if isinstance(answer, str):
             return Decision(answer, rule=self._name, reason=f"{self._name} said so")
-        return answer
+        if answer is None or isinstance(answer, Decision):
+            return answer
+        raise ConfigError(
+            f"{self._name} must give a tier's name, a Decision or None, not {answer!r}", setting="policy", value=answer
+        )
 
 
 class FirstOf(Policy):
@@ -103,6 +111,10 @@ class FirstOf(Policy):
     def refs(self) -> Iterable[str]:
         """See `Policy`."""
         return [name for policy in self.policies for name in policy.refs()]
+
+    def model_refs(self) -> Iterable[str]:
+        """See `Policy`."""
+        return [name for policy in self.policies for name in policy.model_refs()]
 
 
 class Always(Policy):

@@ -14,10 +14,13 @@ from tierwise.task import Task
 __all__ = ["Rule"]
 
 
-def _names(value: str | Iterable[str] | None) -> frozenset[str] | None:
+def _names(setting: str, value: str | Iterable[str] | None) -> frozenset[str]:
     if value is None:
-        return None
-    return frozenset([value] if isinstance(value, str) else value)
+        return frozenset()
+    names = frozenset([value] if isinstance(value, str) else value)
+    if not names or "" in names:
+        raise ConfigError(f"{setting}={value!r} names nothing: leave it out, or name one", setting=setting, value=value)
+    return names
 
 
 class Rule(Policy):
@@ -33,7 +36,7 @@ class Rule(Policy):
             head and its tail), so that a decision takes as long for a long request as for a short one.
 
     Raises:
-        ConfigError: There is no condition, or the pattern is no regular expression.
+        ConfigError: There is no condition, one names nothing, or the pattern is no regular expression.
     """
 
     def __init__(
@@ -48,9 +51,11 @@ class Rule(Policy):
     ) -> None:
         self._tier = tier
         self._fields = {
-            name: names for name, given in (("job", job), ("node", node), ("role", role)) if (names := _names(given))
+            name: names
+            for name, given in (("job", job), ("node", node), ("role", role))
+            if (names := _names(name, given))
         }
-        self._tags = _names(tags) or frozenset()
+        self._tags = _names("tags", tags)
         try:
             self._pattern = re.compile(pattern) if pattern is not None else None
         except re.error as error:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from tierwise.context import Context, Decision
 from tierwise.policies.base import Policy
-from tierwise.task import Task
+from tierwise.task import Message, Task
 
 __all__ = ["AfterError", "HighStakes"]
 
@@ -41,10 +41,20 @@ class AfterError(Policy):
 
     def decide(self, task: Task, context: Context) -> Decision | None:
         """See `Policy`."""
-        last = task.last
-        if not (last.failed and last.role in ("tool", "user")):
+        failed = _failed(task)
+        if failed is None:
             return None
         kept = context.state.session_tier(task.session) if task.session else None
         before = kept[0] if kept else context.fleet.ladder[0].name
-        what = f"tool {last.name!r} failed" if last.role == "tool" else "the answer was sent back for a retry"
+        what = f"tool {failed.name!r} failed" if failed.role == "tool" else "the answer was sent back for a retry"
         return Decision(context.above(before).name, rule="after error", reason=f"{what}, after tier {before}")
+
+
+def _failed(task: Task) -> Message | None:
+    """The last step's failed message. The results of tools that were called side by side are one step."""
+    for message in reversed(task.messages):
+        if message.failed and message.role in ("tool", "user"):
+            return message
+        if message.role != "tool":
+            return None
+    return None

@@ -8,8 +8,8 @@ HEAD = 512
 TAIL = 256
 
 
-def window(text: str) -> str:
+def window(text: str, head: int = HEAD, tail: int = TAIL) -> str:
     """The head and the tail of a text, in characters: what a decision reads does not grow with the request."""
-    if len(text) <= HEAD + TAIL:
+    if len(text) <= head + tail:
         return text
-    return f"{text[:HEAD]}\n{text[-TAIL:]}"
+    return f"{text[:head]}\n{text[-tail:]}"

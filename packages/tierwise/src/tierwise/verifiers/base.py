@@ -12,13 +12,12 @@ r"""Was the answer good? A verifier accepts, rejects or abstains, after the call
 | abstain | reject | reject | reject |
 | abstain | abstain | abstain | abstain |
 
-A conclusive verdict ends the matter, in `&` as in `|`: nothing dearer is asked, and nothing overrules it. In `&`, what
-costs nothing is asked first.
+A conclusive verdict ends the matter, in `&` as in `|`: nothing more is asked, and nothing overrules it. So does a
+rejection in `&`. In `&`, what costs nothing is asked first. `check` and `flow` follow the same table.
 """
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from enum import IntEnum
@@ -27,6 +26,7 @@ from typing import Any, Literal, TypeAlias
 from tierwise.context import Context
 from tierwise.errors import ConfigError
 from tierwise.flow import Flow, Outcome, Verdict
+from tierwise.functions import needs_two, plain_function
 from tierwise.task import Task
 
 __all__ = ["AllOf", "AnyOf", "Expense", "FunctionVerifier", "Verifier", "VerifierLike", "as_verifier"]
@@ -72,6 +72,11 @@ class Verifier:
         """The tiers and models that this verifier names; a router checks them at start-up."""
         return ()
 
+    @property
+    def wants_logprobs(self) -> bool:
+        """Whether drafts are to be asked for with their tokens' log probabilities."""
+        return False
+
     def accept(self, evidence: str, *, conclusive: bool = False, **fields: Any) -> Verdict:
         """A verdict of this verifier."""
         return self._verdict("accept", evidence, conclusive=conclusive, **fields)
@@ -103,7 +108,7 @@ class Verifier:
         return AnyOf(other, self)
 
 
-VerifierLike: TypeAlias = "Verifier | Callable[..., bool | float | Verdict | None]"
+VerifierLike: TypeAlias = "Verifier | Callable[..., bool | Verdict | None]"
 """A verifier, or a function of the outcome (or of task and outcome) that says yes, no, or `None` to abstain."""
 
 
@@ -123,14 +128,15 @@ class FunctionVerifier(Verifier):
         function: Takes the outcome, or task and outcome; gives a `Verdict`, a boolean, or `None` to abstain.
     """
 
-    def __init__(self, function: Callable[..., bool | float | Verdict | None]) -> None:
+    def __init__(self, function: Callable[..., bool | Verdict | None]) -> None:
         self._function = function
-        self._takes_task = len(inspect.signature(function).parameters) > 1
+        self._name = plain_function("verifier", function)
+        self._takes_task = needs_two(function)
 
     @property
     def name(self) -> str:
         """See `Verifier`."""
-        return getattr(self._function, "__name__", "function")
+        return self._name
 
     def check(self, task: Task, outcome: Outcome) -> Verdict:
         """See `Verifier`."""
@@ -149,101 +155,82 @@ class FunctionVerifier(Verifier):
         )
 
 
-class AllOf(Verifier):
-    """`A & B`: rejects if either rejects, accepts if one accepts and none rejects."""
+class _Several(Verifier):
+    """Asks one verifier after the other, until one ends the matter."""
 
     def __init__(self, *verifiers: VerifierLike) -> None:
         flat: list[Verifier] = []
         for verifier in map(as_verifier, verifiers):
-            flat.extend(verifier.verifiers if isinstance(verifier, AllOf) else [verifier])
-        self.verifiers = tuple(sorted(flat, key=lambda v: v.expense))
-        self.expense = max(v.expense for v in self.verifiers)
+            flat.extend(verifier.verifiers if isinstance(verifier, type(self)) else [verifier])
+        if not flat:
+            raise ConfigError(f"{type(self).__name__} needs at least one verifier", setting="verifier", value=())
+        self.verifiers = tuple(flat)
+        self.expense = max(v.expense for v in flat)
+
+    def check(self, task: Task, outcome: Outcome) -> Verdict:
+        """See `Verifier`."""
+        parts: list[Verdict] = []
+        for verifier in self.verifiers:
+            parts.append(verifier.check(task, outcome))
+            if self._ends(parts[-1]):
+                break
+        return self._sum(parts)
+
+    def flow(self, task: Task, outcome: Outcome, context: Context) -> Flow[Verdict]:
+        """See `Verifier`."""
+        parts: list[Verdict] = []
+        for verifier in self.verifiers:
+            parts.append((yield from verifier.flow(task, outcome, context)))
+            if self._ends(parts[-1]):
+                break
+        return self._sum(parts)
+
+    def refs(self) -> Iterable[str]:
+        """See `Verifier`."""
+        return [name for v in self.verifiers for name in v.refs()]
+
+    @property
+    def wants_logprobs(self) -> bool:
+        """See `Verifier`."""
+        return any(v.wants_logprobs for v in self.verifiers)
+
+    def _ends(self, verdict: Verdict) -> bool:
+        return verdict.conclusive
+
+    def _sum(self, parts: list[Verdict]) -> Verdict:
+        """The verdict that ended the matter; else the last that took a side, those that weigh more first."""
+        ending = [parts[-1]] if self._ends(parts[-1]) else []
+        sides = ending or [p for p in parts if p.rejected] or [p for p in parts if p.accepted]
+        if sides:
+            return replace(sides[-1], parts=tuple(parts))
+        evidence = "; ".join(p.summary for p in parts)
+        quotes = any(p.quotes for p in parts)
+        return Verdict("abstain", evidence, verifier=self.name, quotes=quotes, parts=tuple(parts))
+
+
+class AllOf(_Several):
+    """`A & B`: rejects if either rejects, accepts if one accepts and none rejects. The cheap are asked first."""
+
+    def __init__(self, *verifiers: VerifierLike) -> None:
+        super().__init__(*verifiers)
+        self.verifiers = tuple(sorted(self.verifiers, key=lambda v: v.expense))
 
     @property
     def name(self) -> str:
         """See `Verifier`."""
         return " & ".join(v.name for v in self.verifiers)
 
-    def check(self, task: Task, outcome: Outcome) -> Verdict:
-        """See `Verifier`."""
-        parts: list[Verdict] = []
-        for verifier in self.verifiers:
-            parts.append(verifier.check(task, outcome))
-            if parts[-1].conclusive:
-                break
-        return self._sum(parts)
-
-    def flow(self, task: Task, outcome: Outcome, context: Context) -> Flow[Verdict]:
-        """See `Verifier`."""
-        parts: list[Verdict] = []
-        for verifier in self.verifiers:
-            parts.append((yield from verifier.flow(task, outcome, context)))
-            if parts[-1].conclusive or parts[-1].rejected:
-                break
-        return self._sum(parts)
-
-    def refs(self) -> Iterable[str]:
-        """See `Verifier`."""
-        return [name for v in self.verifiers for name in v.refs()]
-
-    def _sum(self, parts: list[Verdict]) -> Verdict:
-        last = parts[-1]
-        for wanted in (
-            [last] if last.conclusive else [p for p in parts if p.rejected],
-            [p for p in parts if p.accepted],
-        ):
-            if wanted:
-                return replace(wanted[-1], parts=tuple(parts))
-        return _abstention(self.name, parts)
+    def _ends(self, verdict: Verdict) -> bool:
+        return verdict.conclusive or verdict.rejected
 
 
-class AnyOf(Verifier):
-    """`A | B`: accepts if one accepts; B is asked only if A did not."""
-
-    def __init__(self, *verifiers: VerifierLike) -> None:
-        flat: list[Verifier] = []
-        for verifier in map(as_verifier, verifiers):
-            flat.extend(verifier.verifiers if isinstance(verifier, AnyOf) else [verifier])
-        self.verifiers = tuple(flat)
-        self.expense = max(v.expense for v in self.verifiers)
+class AnyOf(_Several):
+    """`A | B`: accepts if one accepts; B is asked only if A did not. They are asked in the order given."""
 
     @property
     def name(self) -> str:
         """See `Verifier`."""
         return "(" + " | ".join(v.name for v in self.verifiers) + ")"
 
-    def check(self, task: Task, outcome: Outcome) -> Verdict:
-        """See `Verifier`."""
-        parts: list[Verdict] = []
-        for verifier in self.verifiers:
-            parts.append(verifier.check(task, outcome))
-            if parts[-1].accepted or parts[-1].conclusive:
-                break
-        return self._sum(parts)
-
-    def flow(self, task: Task, outcome: Outcome, context: Context) -> Flow[Verdict]:
-        """See `Verifier`."""
-        parts: list[Verdict] = []
-        for verifier in self.verifiers:
-            parts.append((yield from verifier.flow(task, outcome, context)))
-            if parts[-1].accepted or parts[-1].conclusive:
-                break
-        return self._sum(parts)
-
-    def refs(self) -> Iterable[str]:
-        """See `Verifier`."""
-        return [name for v in self.verifiers for name in v.refs()]
-
-    def _sum(self, parts: list[Verdict]) -> Verdict:
-        last = parts[-1]
-        if last.accepted or last.conclusive:
-            return replace(last, parts=tuple(parts))
-        rejected = [p for p in parts if p.rejected]
-        if rejected:
-            return replace(rejected[-1], parts=tuple(parts))
-        return _abstention(self.name, parts)
-
-
-def _abstention(name: str, parts: list[Verdict]) -> Verdict:
-    evidence = "; ".join(p.summary for p in parts)
-    return Verdict("abstain", evidence, verifier=name, quotes=any(p.quotes for p in parts), parts=tuple(parts))
+    def _ends(self, verdict: Verdict) -> bool:
+        return verdict.conclusive or verdict.accepted

@@ -18,15 +18,24 @@ __all__ = ["ValidOutput", "ValidToolCalls"]
 class ValidOutput(Verifier):
     """Accepts, conclusively, an answer that fits the schema, and rejects, conclusively, one that does not.
 
-    Abstains where the task asks for no shape, and on turns that call tools.
+    Abstains where the task asks for no shape, and on turns that call tools. Where the stakes are high, what fits is
+    accepted, but not conclusively.
 
     Args:
         schema: A JSON schema, a pydantic model or any type that pydantic understands; the task's own if not given.
         pattern: A regular expression that the whole answer must match, in place of a schema.
+        conclusive: Whether an answer that fits ends the matter. `False` where more has to hold than its shape:
+            `ValidOutput(conclusive=False) & Check(...)`.
+
+    Raises:
+        ConfigError: The pattern is no regular expression, or both a schema and a pattern are given.
     """
 
-    def __init__(self, schema: Any = None, *, pattern: str | None = None) -> None:
+    def __init__(self, schema: Any = None, *, pattern: str | None = None, conclusive: bool = True) -> None:
+        if schema is not None and pattern is not None:
+            raise ConfigError(f"give a schema or pattern={pattern!r}, not both", setting="pattern", value=pattern)
         self._schema = schema
+        self._conclusive = conclusive
         try:
             self._pattern = re.compile(pattern) if pattern is not None else None
         except re.error as error:
@@ -40,7 +49,7 @@ class ValidOutput(Verifier):
             return self.abstain("a turn that calls tools", quotes=False)
         if self._pattern is not None:
             if self._pattern.fullmatch(outcome.text.strip()):
-                return self.accept(f"matches {self._pattern.pattern!r}", conclusive=True, quotes=False)
+                return self._fits(task, f"matches {self._pattern.pattern!r}")
             return self.reject(f"does not match {self._pattern.pattern!r}", conclusive=True, quotes=False)
         schema = self._schema if self._schema is not None else task.output_schema
         if schema is None:
@@ -50,9 +59,12 @@ class ValidOutput(Verifier):
         except ValueError as error:
             cut = " (cut off at the output limit)" if outcome.finish_reason == "length" else ""
             return self.reject(f"does not fit the schema{cut}: {_short(error)}", conclusive=True)
+        return self._fits(task, "fits the schema")
+
+    def _fits(self, task: Task, evidence: str) -> Verdict:
         if task.stakes == "high":
-            return self.accept("fits the schema; high stakes ask for more", quotes=False)
-        return self.accept("fits the schema", conclusive=True, quotes=False)
+            return self.accept(f"{evidence}; high stakes ask for more", quotes=False)
+        return self.accept(evidence, conclusive=self._conclusive, quotes=False)
 
 
 class ValidToolCalls(Verifier):
@@ -60,11 +72,21 @@ class ValidToolCalls(Verifier):
 
     Rejects, conclusively, a turn with any call that does not. Abstains on turns that call none. Below the top tier it
     also abstains where the stakes are high, of the task or of a tool that is called: the shape of a call proves
-    nothing about its wisdom.
+    nothing about its wisdom. `check`, which cannot know the tiers, abstains there whoever answered.
     """
 
     def check(self, task: Task, outcome: Outcome) -> Verdict:
         """See `Verifier`."""
+        return self._cautious(self._shape(task, outcome), task, outcome)
+
+    def flow(self, task: Task, outcome: Outcome, context: Context) -> Flow[Verdict]:
+        """See `Verifier`."""
+        verdict = self._shape(task, outcome)
+        top = outcome.attempt.tier == context.reach[-1].name
+        return verdict if top else self._cautious(verdict, task, outcome)
+        yield ()
+
+    def _shape(self, task: Task, outcome: Outcome) -> Verdict:
         if not outcome.tool_calls:
             return self.abstain("no tool call", quotes=False)
         for call in outcome.tool_calls:
@@ -75,14 +97,12 @@ class ValidToolCalls(Verifier):
         how = "valid, repaired from text" if outcome.repaired else "valid"
         return self.accept(f"{names}: {how}", conclusive=True, quotes=False)
 
-    def flow(self, task: Task, outcome: Outcome, context: Context) -> Flow[Verdict]:
-        """See `Verifier`."""
-        verdict = self.check(task, outcome)
-        high = task.stakes == "high" or any(t.stakes == "high" for t in _called(task, outcome))
-        if verdict.accepted and high and outcome.attempt.tier != context.reach[-1].name:
-            return self.abstain(f"{verdict.evidence}, but the stakes are high", quotes=False)
-        return verdict
-        yield ()
+    def _cautious(self, verdict: Verdict, task: Task, outcome: Outcome) -> Verdict:
+        called = [task.tool(call.name) for call in outcome.tool_calls]
+        high = task.stakes == "high" or any(tool is not None and tool.stakes == "high" for tool in called)
+        if not (verdict.accepted and high):
+            return verdict
+        return self.abstain(f"{verdict.evidence}, but the stakes are high", quotes=False)
 
 
 def tool_call_error(task: Task, call: ToolCall) -> str:
@@ -94,10 +114,6 @@ def tool_call_error(task: Task, call: ToolCall) -> str:
         return f"{call.name}: the arguments are no JSON object"
     wrong = schema_errors(tool.parameters, dict(call.arguments))
     return f"{call.name}: {wrong}" if wrong else ""
-
-
-def _called(task: Task, outcome: Outcome) -> list[Any]:
-    return [tool for call in outcome.tool_calls if (tool := task.tool(call.name)) is not None]
 
 
 def _short(error: ValueError, limit: int = 200) -> str:

@@ -10,6 +10,8 @@ from typing import NoReturn
 from tierwise.errors import ConfigError, NoModelError, TrustError, UnknownNameError
 from tierwise.fleet.fleet import Fleet, Tier
 from tierwise.fleet.model import ModelSpec
+from tierwise.fleet.price import Price
+from tierwise.fleet.pricing import Pricing
 from tierwise.state import State
 from tierwise.task import Task
 
@@ -64,11 +66,13 @@ class Context:
     specialists: tuple[Tier, ...]
     """The specialists that may and can take the task."""
     state: State
+    pricing: Pricing | None = None
+    """Where public prices are looked up; without it only the models' own are known."""
     start: Decision | None = None
     """Who tries first; set before a strategy runs."""
 
     @classmethod
-    def of(cls, fleet: Fleet, task: Task, state: State) -> Context:
+    def of(cls, fleet: Fleet, task: Task, state: State, pricing: Pricing | None = None) -> Context:
         """The context for a task.
 
         Raises:
@@ -86,11 +90,12 @@ class Context:
         ladder = _fitting(fleet.ladder[low : high + 1], task)
         if not ladder:
             _refuse(task, [m for t in fleet.ladder[low : high + 1] for m in t.models])
-        return cls(fleet, ladder, ladder, _fitting(fleet.specialists, task) if task.max_tier is None else (), state)
+        specialists = _fitting(fleet.specialists, task) if task.max_tier is None else ()
+        return cls(fleet, ladder, ladder, specialists, state, pricing)
 
     def for_task(self, task: Task) -> Context:
         """The context for a task that serves this one."""
-        return Context.of(self.fleet, task, self.state)
+        return Context.of(self.fleet, task, self.state, self.pricing)
 
     def starting(self, decision: Decision) -> Context:
         """The same context with a decision."""
@@ -149,6 +154,14 @@ class Context:
     def resolve(self, ref: str) -> Sequence[ModelSpec]:
         """The models that a tier's name, an alias or a model's id stands for."""
         return resolve(self.fleet, ref)
+
+    def price(self, model: ModelSpec) -> Price | None:
+        """The model's price; `None` if it is not known."""
+        return model.price if self.pricing is None else self.pricing.price(model)
+
+    def available(self, name: str) -> Tier | None:
+        """The tier of that name with the models that may and can take the task; `None` if none of them can."""
+        return next((t for t in (*self.ladder, *self.specialists) if t.name == name), None)
 
     def tier_of(self, model: ModelSpec) -> str:
         """The name of the lowest tier that holds the model; empty if none does."""

@@ -134,7 +134,7 @@ class Router:
             RoutingError: No model may or can take the task.
         """
         asked = Task.of(task, **fields)
-        context = Context.of(self.fleet, asked, self._state)
+        context = Context.of(self.fleet, asked, self._state, self._pricing)
         return self._settled(self._policy.decide(asked, context), context)
 
     def run(self, task: Task | Prompt, **fields: Any) -> Reply:
@@ -214,7 +214,7 @@ class _Session:
 
     def flow(self) -> Flow[Outcome]:
         router, task = self._router, self._task
-        context = Context.of(router.fleet, task, router._state)
+        context = Context.of(router.fleet, task, router._state, router._pricing)
         decision = router._settled((yield from router._policy.flow(task, context)), context)
         self._decision = decision
         yield from note(Decided(decision.tier, decision.rule))

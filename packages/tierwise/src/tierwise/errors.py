@@ -4,6 +4,7 @@
 TierwiseError
  +-- ConfigError              a setting is wrong: names the setting, its value and the mend
  |    +-- UnknownNameError    a tier, model, job or key that does not exist, with the nearest that does
+ |    +-- ConfigFileError     a file has a wrong setting: names the line too
  |    +-- MissingExtraError   an optional package is not installed, with the command that installs it
  +-- RoutingError             no model may or can take the task; nothing was called
  |    +-- TrustError          every model that is left would break the task's trust
@@ -29,6 +30,8 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tierwise.flow import Outcome
     from tierwise.ledger.rows import Row
 
@@ -39,6 +42,7 @@ __all__ = [
     "BadResponseError",
     "CallTimeoutError",
     "ConfigError",
+    "ConfigFileError",
     "ContextOverflowError",
     "DeadlineError",
     "FlowError",
@@ -91,6 +95,22 @@ class UnknownNameError(ConfigError):
         near = difflib.get_close_matches(name, self.known, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(map(repr, self.known)) or 'none'}"
         super().__init__(f"{where + ': ' if where else ''}unknown {kind} {name!r}{hint}", setting=kind, value=name)
+
+
+class ConfigFileError(ConfigError):
+    """A file has a wrong setting.
+
+    Attributes:
+        path: The file.
+        line: The line on which the setting stands, from 1; `None` where the file cannot be read at all.
+    """
+
+    def __init__(
+        self, message: str, *, path: Path, line: int | None = None, setting: str = "", value: Any = None
+    ) -> None:
+        super().__init__(message, setting=setting, value=value)
+        self.path = path
+        self.line = line
 
 
 class MissingExtraError(ConfigError, ImportError):

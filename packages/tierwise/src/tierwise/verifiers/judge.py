@@ -78,14 +78,14 @@ class Judge(Verifier):
         try:
             model, tier = self._judge(question, outcome, context)
         except RoutingError as error:
-            return self.abstain(f"no judge may or can take this: {error}")
+            return self.abstain(f"no judge may or can take this: {error}", quotes=False)
         answer = yield from call(Attempt(question, model, tier, purpose="judge", temperature=0.0))
         if not answer.ok:
-            return self.abstain(f"the judge {model.key} failed: {type(answer.error).__name__}")
+            return self.abstain(f"the judge {model.key} failed: {type(answer.error).__name__}", quotes=False)
         try:
             grade = parse_output(_SCHEMA, answer.text)
         except ValueError:
-            return self.abstain(f"the judge {model.key} gave no valid grade")
+            return self.abstain(f"the judge {model.key} gave no valid grade", quotes=False)
         score = grade["score"] / _SCALE
         figures: dict[str, Any] = {"score": score, "threshold": self._threshold, "calibrated": self._calibrated}
         evidence = f"{model.key} gave {grade['score']}/{_SCALE}: {grade['reason']}"

@@ -18,7 +18,7 @@ from enum import StrEnum
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from tierwise.fleet.model import ModelSpec
-from tierwise.fleet.price import Usage
+from tierwise.fleet.price import FREE, Usage
 from tierwise.task import Task, ToolCall
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "Stated",
     "Step",
     "Verdict",
+    "WORK",
     "call",
     "done",
     "gather",
@@ -47,6 +48,9 @@ T = TypeVar("T")
 
 Purpose: TypeAlias = Literal["answer", "draft", "sample", "vote", "judge", "plan", "classify", "check", "synthesis"]
 """What a call is for. `answer` is what the user gets; everything else was spent on getting there."""
+
+WORK = ModelSpec("work:check", price=FREE, trust="local")
+"""The model of an attempt that is no model's: its `work` is done on this machine."""
 
 
 class Show(StrEnum):

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tierwise.backends.base import Backend
 from tierwise.backends.function import FunctionBackend
-from tierwise.backends.work import WORK, WorkBackend
+from tierwise.backends.work import WorkBackend
 from tierwise.errors import ConfigError, MissingExtraError
 from tierwise.fleet.fleet import Fleet
 from tierwise.fleet.model import ModelSpec
-from tierwise.flow import Attempt
+from tierwise.flow import WORK, Attempt
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint

@@ -8,10 +8,7 @@ from tierwise.fleet.price import FREE, Price
 from tierwise.flow import Attempt, Outcome
 from tierwise.task import Trust
 
-__all__ = ["WORK", "WorkBackend"]
-
-WORK = ModelSpec("work:check", price=FREE, trust="local")
-"""The model of an attempt that is no model's."""
+__all__ = ["WorkBackend"]
 
 
 class WorkBackend(Backend):

@@ -46,7 +46,7 @@ def first_answer(task: Task, tier: Tier, **fields: Any) -> Flow[Outcome]:
     Args:
         task: What is asked.
         tier: Whose models are asked, in order.
-        **fields: Fields of the `Attempt`.
+        **fields: Fields of the `Attempt`. Log probabilities are not asked of a model that is known to give none.
 
     Raises:
         AllModelsFailedError: None answered.
@@ -54,7 +54,9 @@ def first_answer(task: Task, tier: Tier, **fields: Any) -> Flow[Outcome]:
     failed: list[Outcome] = []
     for model in tier.models:
         reason = f"fallback: {failed[-1].attempt.model.key} failed" if failed else fields.get("reason", "")
-        outcome = yield from call(Attempt(task, model, tier.name, **(fields | {"reason": reason})))
+        logprobs = fields.get("logprobs", False) and model.can("logprobs") is not False
+        own = {"reason": reason, "logprobs": logprobs}
+        outcome = yield from call(Attempt(task, model, tier.name, **(fields | own)))
         if outcome.ok and not (outcome.committed or outcome.text.strip() or outcome.tool_calls):
             empty = Verdict("reject", "the answer is empty", verifier="NotEmpty", conclusive=True, quotes=False)
             yield from note(Judged(outcome, empty))

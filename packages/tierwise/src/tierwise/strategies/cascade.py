@@ -103,6 +103,7 @@ class Cascade(Strategy):
             fields = {"purpose": "draft", "show": Show.GATED, "gate": self._gate}
         if top:
             fields = {"purpose": "answer", "show": Show.LIVE if task.output_schema is None else Show.HOLD}
+        fields["logprobs"] = self.verifier is not None and self.verifier.wants_logprobs
         return (yield from first_answer(task, tier, reason=reason, **fields))
 
     def _judge(self, task: Task, outcome: Outcome, context: Context) -> Flow[tuple[Outcome, Verdict]]:

@@ -1,7 +1,18 @@
 """Make the call: `Backend` turns an `Attempt` into an `Outcome`."""
 
 from tierwise.backends.base import Backend, replay
+from tierwise.backends.failures import failure_of, provider_failures
 from tierwise.backends.function import FunctionBackend
+from tierwise.backends.native import native_models
 from tierwise.backends.registry import BackendLike, Backends
 
-__all__ = ["Backend", "BackendLike", "Backends", "FunctionBackend", "replay"]
+__all__ = [
+    "Backend",
+    "BackendLike",
+    "Backends",
+    "FunctionBackend",
+    "failure_of",
+    "native_models",
+    "provider_failures",
+    "replay",
+]

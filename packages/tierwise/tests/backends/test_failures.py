@@ -1,0 +1,82 @@
+"""Errors of clients, told by the status they carry or by the names of their classes."""
+
+from typing import Any
+
+import pytest
+from tierwise import errors
+from tierwise.backends import failure_of, provider_failures
+
+
+class ClientError(Exception):
+    def __init__(self, message: str, status: int, **headers: str) -> None:
+        super().__init__(message)
+        self.status_code = status
+        self.response: Any = type("Response", (), {"headers": {k.replace("_", "-"): v for k, v in headers.items()}})()
+
+
+class APIConnectionError(Exception):
+    pass
+
+
+class APITimeoutError(APIConnectionError):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, errors.InvalidRequestError),
+        (401, errors.AuthenticationError),
+        (404, errors.ModelNotFoundError),
+        (429, errors.RateLimitError),
+        (500, errors.UnavailableError),
+        (503, errors.ServerBusyError),
+    ],
+)
+def test_a_status_says_what_failed(status: int, kind: type[errors.BackendError]) -> None:
+    failure = failure_of(ClientError("no", status))
+    assert failure is not None
+    assert type(failure) is kind
+    assert failure.status == status
+
+
+def test_an_overflow_is_told_from_another_bad_request() -> None:
+    failure = failure_of(ClientError("code: context_length_exceeded", 400))
+    assert type(failure) is errors.ContextOverflowError
+
+
+@pytest.mark.parametrize(("headers", "seconds"), [({"retry_after": "7"}, 7.0), ({"retry_after_ms": "250"}, 0.25)])
+def test_the_provider_says_when_to_try_again(headers: dict[str, str], seconds: float) -> None:
+    failure = failure_of(ClientError("slow down", 429, **headers))
+    assert failure is not None
+    assert failure.retry_after == seconds
+
+
+def test_a_date_to_try_again_is_left_out() -> None:
+    failure = failure_of(ClientError("slow down", 429, retry_after="Wed, 21 Oct 2026 07:28:00 GMT"))
+    assert failure is not None
+    assert failure.retry_after is None
+
+
+def test_a_timeout_is_told_from_other_connection_errors() -> None:
+    assert type(failure_of(APITimeoutError())) is errors.CallTimeoutError
+    assert type(failure_of(APIConnectionError())) is errors.UnavailableError
+    assert type(failure_of(ConnectionRefusedError())) is errors.UnavailableError
+
+
+def test_what_is_no_provider_s_error_propagates() -> None:
+    assert failure_of(TypeError("a defect")) is None
+    with pytest.raises(TypeError, match="a defect"), provider_failures():
+        raise TypeError("a defect")
+
+
+def test_a_caller_may_name_further_errors() -> None:
+    with pytest.raises(errors.BadResponseError, match="no data") as caught, provider_failures(ValueError):
+        raise ValueError("no data")
+    assert isinstance(caught.value.__cause__, ValueError)
+
+
+def test_our_own_failures_stay_as_they_are() -> None:
+    with pytest.raises(errors.RateLimitError) as caught, provider_failures():
+        raise errors.RateLimitError("full", status=429)
+    assert caught.value.__cause__ is None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Protocol
 
 __all__ = ["MemoryState", "State"]
@@ -17,6 +19,10 @@ class State(Protocol):
 
     def session_tier(self, session: str) -> tuple[str, int] | None:
         """The tier that the session was last answered by, and the prompt tokens cached there."""
+        ...
+
+    def session_idle(self, session: str) -> float | None:
+        """Seconds since the session was last answered; `None` if it never was."""
         ...
 
     def keep_session(self, session: str, tier: str, prompt_tokens: int) -> None:
@@ -37,22 +43,30 @@ class MemoryState:
 
     Args:
         max_sessions: How many sessions are remembered.
+        clock: Gives monotonic seconds.
     """
 
-    def __init__(self, max_sessions: int = 10_000) -> None:
+    def __init__(self, max_sessions: int = 10_000, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._max_sessions = max_sessions
-        self._sessions: OrderedDict[str, tuple[str, int]] = OrderedDict()
+        self._clock = clock
+        self._sessions: OrderedDict[str, tuple[str, int, float]] = OrderedDict()
         self._latencies: dict[str, float] = {}
         self._lock = threading.Lock()
 
     def session_tier(self, session: str) -> tuple[str, int] | None:
         """See `State`."""
-        return self._sessions.get(session)
+        kept = self._sessions.get(session)
+        return None if kept is None else kept[:2]
+
+    def session_idle(self, session: str) -> float | None:
+        """See `State`."""
+        kept = self._sessions.get(session)
+        return None if kept is None else self._clock() - kept[2]
 
     def keep_session(self, session: str, tier: str, prompt_tokens: int) -> None:
         """See `State`."""
         with self._lock:
-            self._sessions[session] = (tier, prompt_tokens)
+            self._sessions[session] = (tier, prompt_tokens, self._clock())
             self._sessions.move_to_end(session)
             if len(self._sessions) > self._max_sessions:
                 self._sessions.popitem(last=False)

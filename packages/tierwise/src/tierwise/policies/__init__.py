@@ -1,22 +1,33 @@
 """Who should try first? A `Policy` decides before the call."""
 
 from tierwise.policies.base import Always, FirstOf, FunctionPolicy, Policy, PolicyLike, as_policy
+from tierwise.policies.complexity import Complexity
 from tierwise.policies.default import default_policy
 from tierwise.policies.jobs import JOBS, JobTable
+from tierwise.policies.length import LongerThan
+from tierwise.policies.needs import Needs
+from tierwise.policies.picks import Cheapest, Fastest
 from tierwise.policies.rule import Rule
+from tierwise.policies.session import SessionAffinity
 from tierwise.policies.steps import AfterError, HighStakes
 
 __all__ = [
     "JOBS",
     "AfterError",
     "Always",
+    "Cheapest",
+    "Complexity",
+    "Fastest",
     "FirstOf",
     "FunctionPolicy",
     "HighStakes",
     "JobTable",
+    "LongerThan",
+    "Needs",
     "Policy",
     "PolicyLike",
     "Rule",
+    "SessionAffinity",
     "as_policy",
     "default_policy",
 ]

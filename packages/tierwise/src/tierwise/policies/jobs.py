@@ -69,7 +69,7 @@ class JobTable(Policy):
             "execution": execution,
             "reasoning": reasoning,
         }
-        self._jobs = {**JOBS, **(jobs or {})}
+        self._jobs: dict[str, Kind] = {**JOBS, **(jobs or {})}
         for job, kind in self._jobs.items():
             if kind not in self._tiers:
                 raise UnknownNameError("kind of job", kind, self._tiers, where=f"jobs[{job!r}]")

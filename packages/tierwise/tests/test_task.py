@@ -98,3 +98,9 @@ def test_latest_request_is_the_last_user_message() -> None:
     task = Task([Message("user", "first"), Message("assistant", "a"), Message("user", "second"), Message("tool", "t")])
     assert task.latest_request == "second"
     assert Task([Message("assistant", "a")]).latest_request == ""
+
+
+def test_a_task_that_asks_something_else_has_no_native_request() -> None:
+    task = Task("Draft a reply", native=object())
+    assert Task.of(task, job="answer").native is task.native
+    assert Task.of(task, messages="Plan a reply").native is None

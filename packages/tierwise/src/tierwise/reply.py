@@ -61,6 +61,22 @@ class Reply:
         """What the status stands on, in words."""
         return self.outcome.verdict.summary if self.outcome.verdict else ""
 
+    def as_metadata(self) -> dict[str, str | int | None]:
+        """The decision and the bill in a few plain values, for the metadata of a framework's own answer.
+
+        `cost` is USD for all calls of the run, as text; `None` if the price of any is not known.
+        """
+        return {
+            "run_id": self.run_id,
+            "tier": self.tier,
+            "model": self.model,
+            "status": self.status,
+            "rule": self.decision.rule,
+            "reason": self.decision.reason,
+            "calls": len(self.attempts),
+            "cost": None if self.cost is None else str(self.cost),
+        }
+
 
 class ReplyStream:
     """The chunks of an answer, as far as they may be shown. Iterate it; `reply` is there at the end."""

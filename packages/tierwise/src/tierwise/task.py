@@ -185,6 +185,7 @@ class Task:
         node: The name of the graph node, or step, that asks.
         tags: Free labels that rules can ask for.
         tools: What the model may call.
+        tools_required: The answer has to be a tool call, as where a framework asks for typed output by a tool.
         output_schema: A JSON schema, a pydantic model or any type that pydantic understands; the answer is then
             typed, and a model's answer that does not fit is rejected.
         session: Groups the tasks of one conversation.
@@ -206,6 +207,7 @@ class Task:
     node: str | None
     tags: frozenset[str]
     tools: tuple[Tool, ...]
+    tools_required: bool
     output_schema: Any
     session: str | None
     trust: Trust
@@ -226,6 +228,7 @@ class Task:
         node: str | None = None,
         tags: Iterable[str] = (),
         tools: Iterable[Tool | Mapping[str, Any]] = (),
+        tools_required: bool = False,
         output_schema: Any = None,
         session: str | None = None,
         trust: Trust = "any",
@@ -254,6 +257,7 @@ class Task:
         put(self, "node", node)
         put(self, "tags", frozenset(tags))
         put(self, "tools", tuple(map(Tool.of, tools)))
+        put(self, "tools_required", tools_required)
         put(self, "output_schema", output_schema)
         put(self, "session", session)
         put(self, "trust", trust)
@@ -266,8 +270,13 @@ class Task:
 
     @classmethod
     def of(cls, value: Task | Prompt, **fields: Any) -> Task:
-        """Makes a task of a text or of messages; fields given beside a task replace the task's own."""
+        """Makes a task of a text or of messages; fields given beside a task replace the task's own.
+
+        A task that asks something else than before has no request in a framework's own form any more.
+        """
         if isinstance(value, Task):
+            if not _ASKED.isdisjoint(fields):
+                fields.setdefault("native", None)
             return replace(value, **fields) if fields else value
         return cls(value, **fields)
 
@@ -315,6 +324,10 @@ class Task:
     def tool(self, name: str) -> Tool | None:
         """The tool of that name, or None."""
         return next((t for t in self.tools if t.name == name), None)
+
+
+_ASKED = frozenset({"messages", "tools", "tools_required", "output_schema"})
+"""The fields that a task's native request says too."""
 
 
 def _one_of(setting: str, value: Any, allowed: Sequence[str]) -> None:

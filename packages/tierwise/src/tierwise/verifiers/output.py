@@ -70,9 +70,9 @@ class ValidOutput(Verifier):
 class ValidToolCalls(Verifier):
     """Accepts, conclusively, a turn whose tool calls all name a known tool with arguments that fit its schema.
 
-    Rejects, conclusively, a turn with any call that does not. Abstains on turns that call none. Below the top tier it
-    also abstains where the stakes are high, of the task or of a tool that is called: the shape of a call proves
-    nothing about its wisdom. `check`, which cannot know the tiers, abstains there whoever answered.
+    Rejects, conclusively, a turn with any call that does not, and a turn that calls none where the task requires a
+    call. Abstains on other turns that call none. Below the top tier it also abstains where the stakes are high, of the
+    task or of a tool that is called: the shape of a call proves nothing about its wisdom. `check`, which cannot know the tiers, abstains there whoever answered.
     """
 
     def check(self, task: Task, outcome: Outcome) -> Verdict:
@@ -88,6 +88,8 @@ class ValidToolCalls(Verifier):
 
     def _shape(self, task: Task, outcome: Outcome) -> Verdict:
         if not outcome.tool_calls:
+            if task.tools_required:
+                return self.reject("no tool call where one is required", conclusive=True)
             return self.abstain("no tool call", quotes=False)
         for call in outcome.tool_calls:
             wrong = tool_call_error(task, call)

@@ -33,6 +33,7 @@ ORDER = [
     {"drive"},
     {"reply"},
     {"router"},
+    {"config"},
     {"testing"},
     {"cli"},
 ]

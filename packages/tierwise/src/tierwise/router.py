@@ -117,7 +117,7 @@ class Router:
         Raises:
             ConfigError: The file has a wrong setting; the message names the line and the nearest key.
         """
-        from tierwise.fleet.config import load
+        from tierwise.config import load
 
         return load(path).router(**options)
 

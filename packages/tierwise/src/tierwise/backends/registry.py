@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from tierwise.backends.base import Backend
 from tierwise.backends.function import FunctionBackend
 from tierwise.backends.work import WorkBackend
-from tierwise.errors import ConfigError, MissingExtraError
+from tierwise.errors import ConfigError, MissingExtraError, UnknownNameError
 from tierwise.fleet.fleet import Fleet
 from tierwise.fleet.model import ModelSpec
 from tierwise.flow import WORK, Attempt
@@ -18,7 +19,7 @@ from tierwise.flow import WORK, Attempt
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-__all__ = ["BackendLike", "Backends"]
+__all__ = ["BackendLike", "Backends", "installed"]
 
 GROUP = "tierwise.backends"
 """The entry points of installed backends: a provider's prefix, or `*` for every provider that no other backend has."""
@@ -46,11 +47,11 @@ class Backends:
             return self._made[provider]
         if self._given_any:
             return self._made[ANY]
-        installed = _installed()
-        if provider in installed:
-            return self._made.setdefault(provider, installed[provider].load()())
-        if ANY in installed:
-            return self._made.setdefault(ANY, installed[ANY].load()())
+        points = _installed()
+        if provider in points:
+            return self._made.setdefault(provider, points[provider].load()())
+        if ANY in points:
+            return self._made.setdefault(ANY, points[ANY].load()())
         return None
 
     def get(self, model: ModelSpec) -> Backend:
@@ -61,8 +62,7 @@ class Backends:
         """
         backend = self.find(model.provider)
         if backend is None:
-            package = "tierwise-ollama" if model.provider == "ollama" else "tierwise-litellm"
-            raise MissingExtraError(f"model {model.id!r}", package)
+            raise MissingExtraError(f"model {model.id!r}", _package(model.provider))
         return backend
 
     def label(self, fleet: Fleet) -> Fleet:
@@ -77,6 +77,32 @@ class Backends:
             return replace(model, trust=model.trust or backend.trust(model), price=model.price or backend.price(model))
 
         return fleet.map(labelled)
+
+
+def installed(provider: str, **options: Any) -> Backend:
+    """The backend of an installed package, with options of its own.
+
+    Args:
+        provider: A provider's prefix, or `*`.
+        **options: Arguments of the backend's class.
+
+    Raises:
+        ConfigError: The backend has no such option.
+        MissingExtraError: No package that has a backend for the prefix is installed.
+    """
+    point = _installed().get(provider)
+    if point is None:
+        raise MissingExtraError(f"backend {provider!r}", _package(provider))
+    make = point.load()
+    known = inspect.signature(make).parameters
+    for name in options:
+        if name not in known:
+            raise UnknownNameError("option", name, known, where=f"backend {provider!r}")
+    return make(**options)
+
+
+def _package(provider: str) -> str:
+    return "tierwise-ollama" if provider == "ollama" else "tierwise-litellm"
 
 
 def _as_backend(name: str, value: BackendLike) -> Backend:

@@ -95,7 +95,7 @@ class Fleet:
         Raises:
             ConfigError: The file has a wrong setting; the message names the line.
         """
-        from tierwise.fleet.config import load
+        from tierwise.config import load
 
         return load(path).fleet
 

@@ -82,6 +82,8 @@ class Chunk:
     """Whether a consumer would see this chunk; `None`: if it has text or a tool call."""
     raw: Any = None
     """The chunk in the backend's own form."""
+    whole: Any = None
+    """On the last chunk: the whole answer in the backend's own form, as a call that is not streamed would give it."""
 
     @property
     def is_visible(self) -> bool:

@@ -143,6 +143,8 @@ class Run:
         latency = self._clock() - ticket.started
         model = ticket.attempt.model
         outcome = repaired(outcome)
+        if outcome.repaired:
+            outcome = replace(outcome, raw=ticket.backend.rebuilt(outcome))
         usage = outcome.usage
         if outcome.error is None and ticket.attempt.work is None:
             usage = _counted(outcome)
@@ -300,6 +302,7 @@ class Passage:
         self._calls: list[Any] = []
         self._logprobs: list[float] = []
         self._raw: list[Any] = []
+        self._whole: Any = None
         self._usage: Usage | None = None
         self._finish: str | None = None
         self._model: str | None = None
@@ -365,6 +368,7 @@ class Passage:
         self._logprobs.extend(chunk.logprobs)
         if chunk.raw is not None:
             self._raw.append(chunk.raw)
+        self._whole = chunk.whole if chunk.whole is not None else self._whole
         self._usage = chunk.usage or self._usage
         self._finish = chunk.finish_reason or self._finish
         self._model = chunk.model or self._model
@@ -381,7 +385,7 @@ class Passage:
             finish_reason=self._finish,
             committed=self._visible and self._open,
             aborted=self.aborted,
-            raw=tuple(self._raw) or None,
+            raw=self._whole if self._whole is not None else tuple(self._raw) or None,
         )
         return replace(outcome, usage=_estimated(outcome)) if estimate and self._usage is None else outcome
 

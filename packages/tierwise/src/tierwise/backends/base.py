@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
+from typing import Any
 
 from tierwise.errors import BackendError
 from tierwise.fleet.model import ModelSpec
@@ -44,6 +45,10 @@ class Backend(ABC):
         """True if a flow may answer the error with a fallback. All other errors propagate to the caller."""
         return isinstance(error, BackendError | OSError | TimeoutError)
 
+    def rebuilt(self, outcome: Outcome) -> Any:
+        """`outcome.raw` with the tool calls that were read out of its text; as it is by default."""
+        return outcome.raw
+
     def trust(self, model: ModelSpec) -> Trust | None:
         """Where content goes that is sent to this model, where the user gave no label. Not known by default."""
         return None
@@ -75,4 +80,5 @@ def replay(outcome: Outcome) -> Chunk:
         finish_reason=outcome.finish_reason,
         model=outcome.model,
         raw=outcome.raw,
+        whole=outcome.raw,
     )

@@ -72,7 +72,8 @@ class ValidToolCalls(Verifier):
 
     Rejects, conclusively, a turn with any call that does not, and a turn that calls none where the task requires a
     call. Abstains on other turns that call none. Below the top tier it also abstains where the stakes are high, of the
-    task or of a tool that is called: the shape of a call proves nothing about its wisdom. `check`, which cannot know the tiers, abstains there whoever answered.
+    task or of a tool that is called: the shape of a call proves nothing about its wisdom. `check`, which cannot know
+    the tiers, abstains there whoever answered.
     """
 
     def check(self, task: Task, outcome: Outcome) -> Verdict:

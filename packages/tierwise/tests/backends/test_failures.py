@@ -1,10 +1,13 @@
 """Errors of clients, told by the status they carry or by the names of their classes."""
 
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
 from tierwise import errors
 from tierwise.backends import failure_of, provider_failures
+from tierwise.backends.failures import retry_after
 
 
 class ClientError(Exception):
@@ -52,12 +55,6 @@ def test_the_provider_says_when_to_try_again(headers: dict[str, str], seconds: f
     assert failure.retry_after == seconds
 
 
-def test_a_date_to_try_again_is_left_out() -> None:
-    failure = failure_of(ClientError("slow down", 429, retry_after="Wed, 21 Oct 2026 07:28:00 GMT"))
-    assert failure is not None
-    assert failure.retry_after is None
-
-
 def test_a_timeout_is_told_from_other_connection_errors() -> None:
     assert type(failure_of(APITimeoutError())) is errors.CallTimeoutError
     assert type(failure_of(APIConnectionError())) is errors.UnavailableError
@@ -80,3 +77,25 @@ def test_our_own_failures_stay_as_they_are() -> None:
     with pytest.raises(errors.RateLimitError) as caught, provider_failures():
         raise errors.RateLimitError("full", status=429)
     assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry-after": "7"}, 7.0),
+        ({"retry-after": "0.5"}, 0.5),
+        ({"retry-after-ms": "1500", "retry-after": "9"}, 1.5),
+        ({"retry-after": "-3"}, 0.0),
+        ({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0.0),
+        ({"retry-after": "soon"}, None),
+        ({}, None),
+        (None, None),
+    ],
+)
+def test_when_to_try_again(headers: Any, seconds: float | None) -> None:
+    assert retry_after(headers) == seconds
+
+
+def test_a_date_to_come_is_seconds_from_now() -> None:
+    later = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
+    assert retry_after({"retry-after": later}) == pytest.approx(3600, abs=60)

@@ -6,7 +6,7 @@ which the clients of most vendors share.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Collection, Generator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -23,7 +23,7 @@ from tierwise.errors import (
     UnavailableError,
 )
 
-__all__ = ["failure_of", "provider_failures"]
+__all__ = ["failure_kind", "failure_of", "provider_failures", "retry_after"]
 
 _BY_STATUS: Mapping[int, type[BackendError]] = {
     401: AuthenticationError,
@@ -80,12 +80,20 @@ def failure_of(error: Exception) -> BackendError | None:
     text = str(error) or type(error).__name__
     names = {kind.__name__ for kind in type(error).__mro__}
     if isinstance(status, int) and status >= 400:
-        return _kind(status, text, names)(text, status=status, retry_after=_retry_after(known))
+        headers = getattr(getattr(known, "response", None), "headers", None)
+        return failure_kind(status, text, names)(text, status=status, retry_after=retry_after(headers))
     kind = next((kind for name, kind in _BY_NAME.items() if name in names), None)
     return kind(text) if kind is not None else None
 
 
-def _kind(status: int, text: str, names: set[str]) -> type[BackendError]:
+def failure_kind(status: int, text: str, names: Collection[str] = ()) -> type[BackendError]:
+    """The error that an HTTP status of 400 or more stands for.
+
+    Args:
+        status: The status.
+        text: The provider's message, which tells a prompt that is too long from other wrong requests.
+        names: The names of the classes of the client's error, which may tell the same.
+    """
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     if status >= 500:
@@ -95,14 +103,32 @@ def _kind(status: int, text: str, names: set[str]) -> type[BackendError]:
     return InvalidRequestError
 
 
-def _retry_after(error: Any) -> float | None:
-    headers = getattr(getattr(error, "response", None), "headers", None)
+def retry_after(headers: Any) -> float | None:
+    """Seconds after which a provider asks to be tried again; `None` if its headers do not say.
+
+    Reads `retry-after-ms`, and `retry-after` in seconds or as an HTTP date. A date that has passed is zero seconds.
+
+    Args:
+        headers: A mapping of header names in lower case, or one that does not care about case.
+    """
     if not isinstance(headers, Mapping):
         return None
     known = cast("Mapping[str, str]", headers)
     for name, scale in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
         try:
-            return float(known[name]) / scale
+            return max(0.0, float(known[name]) / scale)
         except (KeyError, ValueError):
             continue
-    return None
+    return _until(known.get("retry-after", ""))
+
+
+def _until(date: str) -> float | None:
+    from datetime import UTC, datetime
+    from email.utils import parsedate_to_datetime
+
+    try:
+        when = parsedate_to_datetime(date)
+    except ValueError:
+        return None
+    left = when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)
+    return max(0.0, left.total_seconds())

@@ -39,8 +39,8 @@ class ModelSpec:
     max_output_tokens: int | None = None
     num_ctx: int | None = None
     """The context size, in tokens, to run a local model with."""
-    options: Mapping[str, Any] = field(default_factory=dict[str, Any], hash=False)
-    """Further settings that are handed to the backend as they are."""
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any], hash=False, repr=False)
+    """Further settings that are handed to the backend as they are. Not shown: a credential may be among them."""
     window: int | None = None
     """The largest context, in tokens."""
     capabilities: frozenset[Capability] | None = None

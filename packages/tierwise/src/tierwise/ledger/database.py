@@ -97,6 +97,8 @@ def reading(path: Path) -> Generator[sqlite3.Connection]:
     Raises:
         LedgerError: The file cannot be read.
     """
+    if not path.exists():
+        raise LedgerError(f"there is no ledger at {path}")
     try:
         with closing(connect(path)) as db:
             db.row_factory = sqlite3.Row

@@ -14,7 +14,7 @@ from tierwise.fleet.price import Usage
 from tierwise.flow import Outcome
 from tierwise.ledger.rows import Row
 
-__all__ = ["MIGRATIONS", "UPSERT", "Entry", "entry", "migrate", "values"]
+__all__ = ["DELETE", "FORGET", "MIGRATIONS", "UPSERT", "Entry", "entry", "migrate", "values"]
 
 APPLICATION_ID = 0x74696572
 """`tier` in ASCII: what SQLite's file header says of our files."""
@@ -63,6 +63,16 @@ UPSERT = (
     + ", ".join(f"{c} = coalesce(excluded.{c}, {c})" for c in _KEPT)
 )
 """Writes a row or replaces what is known of its call; the prompt's columns stay once they are there."""
+
+DELETE = "DELETE FROM calls WHERE started_at < ? AND state != 'intent'"
+
+FORGET = """
+    UPDATE calls SET prompt = NULL, answer = NULL, answer_calls = NULL, error = NULL,
+        evidence = CASE WHEN quotes THEN '' ELSE evidence END
+    WHERE started_at < ? AND state != 'intent' AND (
+        prompt IS NOT NULL OR answer IS NOT NULL OR answer_calls IS NOT NULL OR error IS NOT NULL
+        OR (quotes AND evidence != ''))
+"""
 
 _LARGEST = 2**63 - 1
 
@@ -124,15 +134,15 @@ def _storable(value: Any) -> Any:
     return value
 
 
-def entry(stored: Mapping[str, Any]) -> Entry:
+def entry(stored: sqlite3.Row) -> Entry:
     """The entry that the columns stand for."""
     known: dict[str, Any] = {name: stored[name] for name in (*_ROW, *_USAGE, *_KEPT)}
     for name in _FLAGS:
         known[name] = None if known[name] is None else bool(known[name])
-    counts = {name: known.pop(name) for name in _USAGE}
-    usage = None if counts["estimated"] is None else Usage(**counts)
-    cost = None if known["cost"] is None else Decimal(known["cost"])
-    return Entry(**(known | {"usage": usage, "cost": cost}))
+    counts: dict[str, Any] = {name: known.pop(name) for name in _USAGE}
+    known["usage"] = None if counts["estimated"] is None else Usage(**counts)
+    known["cost"] = None if known["cost"] is None else Decimal(known["cost"])
+    return Entry(**known)
 
 
 def migrate(db: sqlite3.Connection, path: str, migrations: Sequence[str] | None = None) -> None:

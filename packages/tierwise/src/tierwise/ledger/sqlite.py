@@ -15,6 +15,7 @@ from typing import Literal
 from tierwise.errors import ConfigError, LedgerError
 from tierwise.flow import Outcome
 from tierwise.ledger.database import cause, explained
+from tierwise.ledger.reading import Moment, SQLiteReader, timestamp
 from tierwise.ledger.rows import Row
 from tierwise.ledger.writer import Write, Writer
 from tierwise.task import Task
@@ -24,7 +25,7 @@ __all__ = ["SQLiteLedger"]
 _log = logging.getLogger("tierwise.ledger")
 
 
-class SQLiteLedger:
+class SQLiteLedger(SQLiteReader):
     """Keeps every call in a SQLite file: an intent that is durable before the call is made, and what came of it.
 
     An intent outlives the death of the process (`kill -9`). What a dead process left as an intent is marked `unknown`
@@ -62,10 +63,10 @@ class SQLiteLedger:
             raise ConfigError(f"on_error={on_error!r} must be 'warn' or 'raise'", setting="on_error", value=on_error)
         if str(path) == ":memory:":
             raise ConfigError("a ledger needs a file: give a path, or no ledger", setting="ledger", value=path)
-        self.path = Path(path).expanduser()
+        super().__init__(path)
         self.content = content
         self._raises = on_error == "raise"
-        self._losses = Losses(self.path)
+        self._losses = Losses(self.path, "calls are refused" if self._raises else "calls are made without being recorded")
         self._writer = Writer(
             self.path, content=content, key=key, fsync=fsync, lost=self._losses.add, in_doubt=self._losses.left
         )
@@ -143,6 +144,25 @@ class SQLiteLedger:
         """
         return self._writer.reconcile()
 
+    def purge(self, *, before: Moment, content_only: bool = False) -> int:
+        """Deletes old calls, or their content alone, so that nothing of it is left in the file.
+
+        Args:
+            before: What began earlier goes; `math.inf` for everything. Calls under way stay.
+            content_only: Keep the rows, and delete only prompts, answers, quoting evidence and error texts.
+
+        Returns:
+            The number of rows that were deleted, or that held content.
+
+        Raises:
+            LedgerError: The file cannot be written, or another process's reading keeps the old pages.
+        """
+        self._catch_up()
+        return self._writer.purge(timestamp(before), content_only=content_only)
+
+    def _catch_up(self) -> None:
+        self._writer.flush()
+
     def _put(self, row: Row, task: Task) -> Future[None]:
         done: Future[None] = Future()
         try:
@@ -156,8 +176,9 @@ class SQLiteLedger:
 class Losses:
     """What could not be written: counted, and logged once for each cause."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, meaning: str) -> None:
         self.count = 0
+        self._meaning = meaning
         self._path = path
         self._causes: set[str] = set()
         self._latest: BaseException | None = None
@@ -171,7 +192,7 @@ class Losses:
             known = cause(error) in self._causes
             self._causes.add(cause(error))
         if not known:
-            _log.warning("%s; calls are made without being recorded", explained(self._path, error))
+            _log.warning("%s; %s", explained(self._path, error), self._meaning)
 
     def left(self, calls: int) -> None:
         """Reports what dead processes left behind."""

@@ -19,7 +19,7 @@ from tierwise.ledger.database import connect, explained, transaction
 from tierwise.ledger.processes import has_died, this_process
 from tierwise.ledger.prompts import Prompts, load_key
 from tierwise.ledger.rows import Row
-from tierwise.ledger.schema import UPSERT, migrate, values
+from tierwise.ledger.schema import DELETE, FORGET, UPSERT, migrate, values
 from tierwise.task import Task
 
 __all__ = ["Write", "Writer"]
@@ -145,6 +145,22 @@ class Writer:
         except (sqlite3.Error, OSError) as error:
             raise explained(self._path, error) from error
 
+    def purge(self, before: float, *, content_only: bool) -> int:
+        """Deletes rows, or their content, so that nothing of it is left in the file.
+
+        Args:
+            before: Seconds since 1970; what began earlier goes. Calls under way stay.
+            content_only: Keep the rows, and delete what only opted-in content keeps.
+
+        Raises:
+            LedgerError: The file cannot be written.
+        """
+        try:
+            with self._held:
+                return _purge(self._connection(), before, content_only)
+        except (sqlite3.Error, OSError) as error:
+            raise explained(self._path, error) from error
+
     def _start(self) -> None:
         self._thread = threading.Thread(target=self._run, name=f"tierwise ledger {self._path.name}", daemon=True)
         self._thread.start()
@@ -226,6 +242,21 @@ def _reconcile(db: sqlite3.Connection) -> int:
         if has_died(process):
             mark = "UPDATE calls SET state = 'unknown' WHERE state = 'intent' AND process = ?"
             count += db.execute(mark, (process,)).rowcount
+    return count
+
+
+def _purge(db: sqlite3.Connection, before: float, content_only: bool) -> int:
+    db.execute("PRAGMA secure_delete = ON")
+    with transaction(db):
+        count = db.execute(FORGET if content_only else DELETE, (before,)).rowcount
+    db.execute("PRAGMA secure_delete = OFF")
+    for statement in ("PRAGMA wal_checkpoint(TRUNCATE)", "VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"):
+        busy = db.execute(statement).fetchone()
+    if busy and busy[0]:
+        raise LedgerError(
+            f"{count} rows are purged, but another process that is reading keeps their old pages in the write-ahead "
+            "log: purge again when it has ended"
+        )
     return count
 
 

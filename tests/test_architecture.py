@@ -20,7 +20,7 @@ ORDER = [
     {"functions"},
     {"task"},
     {"fleet"},
-    {"flow", "state", "schema"},
+    {"flow", "state", "schema", "quoting"},
     {"context"},
     {"verifiers"},
     {"policies"},

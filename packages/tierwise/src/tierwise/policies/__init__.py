@@ -1,11 +1,14 @@
 """Who should try first? A `Policy` decides before the call."""
 
 from tierwise.policies.base import Always, FirstOf, FunctionPolicy, Policy, PolicyLike, as_policy
+from tierwise.policies.classifier import Classifier
 from tierwise.policies.complexity import Complexity
 from tierwise.policies.default import default_policy
 from tierwise.policies.jobs import JOBS, JobTable
+from tierwise.policies.label_table import LabelTable
 from tierwise.policies.length import LongerThan
 from tierwise.policies.needs import Needs
+from tierwise.policies.outcomes import Cell
 from tierwise.policies.picks import Cheapest, Fastest
 from tierwise.policies.rule import Rule
 from tierwise.policies.session import SessionAffinity
@@ -15,13 +18,16 @@ __all__ = [
     "JOBS",
     "AfterError",
     "Always",
+    "Cell",
     "Cheapest",
+    "Classifier",
     "Complexity",
     "Fastest",
     "FirstOf",
     "FunctionPolicy",
     "HighStakes",
     "JobTable",
+    "LabelTable",
     "LongerThan",
     "Needs",
     "Policy",

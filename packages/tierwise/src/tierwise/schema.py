@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from tierwise.errors import ConfigError, MissingExtraError
 
-__all__ = ["as_json_schema", "parse_output", "schema_errors", "unfence"]
+__all__ = ["as_json_schema", "check_schema", "parse_output", "schema_errors", "unfence"]
 
 
 def as_json_schema(schema: Any) -> dict[str, Any]:
@@ -58,6 +58,15 @@ def schema_errors(schema: Mapping[str, Any], value: Any) -> str:
         return ""
     path: str = error.json_path.removeprefix("$").lstrip(".")
     return f"{path}: {error.message}" if path else error.message
+
+
+def check_schema(schema: Mapping[str, Any]) -> None:
+    """Holds a JSON schema against the rules for schemas.
+
+    Raises:
+        ConfigError: It is none; the message says where.
+    """
+    _validator(json.dumps(schema, sort_keys=True))
 
 
 def unfence(text: str) -> str:

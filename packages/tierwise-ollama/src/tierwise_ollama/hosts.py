@@ -1,0 +1,60 @@
+"""Which server is meant, and whether it is this machine."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from urllib.parse import urlsplit
+
+from tierwise.errors import ConfigError
+
+__all__ = ["base_url", "is_cloud", "is_loopback"]
+
+_PORTS = {"http": 80, "https": 443}
+_OLLAMA_PORT = 11434
+_ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - an address to call, not one to bind
+
+
+def base_url(host: str | None = None) -> str:
+    """The server's root URL, read as Ollama's own clients read a host.
+
+    Args:
+        host: A URL, a host name or an address, each with or without a port; `OLLAMA_HOST`, else this machine's
+            usual address, if not given. `0.0.0.0`, which a server binds to, is called as `127.0.0.1`.
+
+    Raises:
+        ConfigError: It is no host.
+    """
+    given = (host or os.environ.get("OLLAMA_HOST") or "").strip()
+    scheme, mark, rest = given.partition("://")
+    scheme, rest = (scheme.lower(), rest) if mark else ("http", given)
+    try:
+        parts = urlsplit(f"//{rest}")
+        name, port = parts.hostname or "127.0.0.1", parts.port
+    except ValueError as error:
+        raise ConfigError(f"host={given!r} is no host: {error}", setting="host", value=given) from error
+    if scheme not in _PORTS or parts.username is not None:
+        raise ConfigError(
+            f"host={given!r} must be http://NAME:PORT or https://NAME:PORT, without a user", setting="host", value=given
+        )
+    name = _ANY_ADDRESS.get(name, name)
+    port = port or (_PORTS[scheme] if mark else _OLLAMA_PORT)
+    path = parts.path.strip("/")
+    shown = f"[{name}]" if ":" in name else name
+    return f"{scheme}://{shown}:{port}" + (f"/{path}" if path else "")
+
+
+def is_loopback(url: str) -> bool:
+    """True if what is sent there stays on this machine."""
+    name = urlsplit(url).hostname or ""
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def is_cloud(model: str) -> bool:
+    """True if the name says that Ollama's cloud runs the model, whichever server is asked for it."""
+    return model.endswith((":cloud", "-cloud"))

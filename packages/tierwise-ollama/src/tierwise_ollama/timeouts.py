@@ -1,0 +1,87 @@
+"""How long a call may wait, and for what."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, fields
+from typing import Literal, TypeAlias
+
+from tierwise.errors import CallTimeoutError, ConfigError
+
+__all__ = ["Patience", "Phase", "Timeouts"]
+
+Phase: TypeAlias = Literal["connect", "first_token", "idle", "inquiry"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """Seconds that a call may wait, by what it waits for; `None` waits without limit.
+
+    A task's deadline bounds all of them together.
+
+    Raises:
+        ConfigError: One is zero or less.
+    """
+
+    connect: float | None = 5.0
+    """For a connection."""
+    first_token: float | None = 300.0
+    """For the first token: loading the model, the server's queue and reading the prompt lie before it."""
+    idle: float | None = 60.0
+    """Between two tokens."""
+    inquiry: float | None = 30.0
+    """For an answer about the server or a model, which needs no model to run."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value is not None and not value > 0:
+                raise ConfigError(
+                    f"timeouts: {field.name}={value!r} must be above zero, or None for no limit",
+                    setting=field.name,
+                    value=value,
+                )
+
+
+class Patience:
+    """What is left of one call's time.
+
+    Args:
+        timeouts: The limits by phase.
+        total: Seconds that the whole call may take; `None` for no limit.
+        url: The server, for messages.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self, timeouts: Timeouts, total: float | None, url: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.timeouts = timeouts
+        self._total = total
+        self._url = url
+        self._clock = clock
+        self._ends = None if total is None else clock() + total
+
+    @asynccontextmanager
+    async def wait(self, phase: Phase) -> AsyncGenerator[None]:
+        """Bounds what is awaited inside.
+
+        Raises:
+            CallTimeoutError: It took too long; the message says which limit was met.
+        """
+        import asyncio
+
+        limit = getattr(self.timeouts, phase)
+        left = None if self._ends is None else self._ends - self._clock()
+        bound = min((s for s in (limit, left) if s is not None), default=None)
+        try:
+            async with asyncio.timeout(bound):
+                yield
+        except TimeoutError:
+            if left is not None and bound == left:
+                raise CallTimeoutError(f"Ollama at {self._url}: the {self._total:g} s for this call are over") from None
+            raise CallTimeoutError(
+                f"Ollama at {self._url}: waited {limit:g} s ({phase}) in vain; Timeouts({phase}=...) sets the limit"
+            ) from None

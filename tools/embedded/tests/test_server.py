@@ -235,3 +235,29 @@ def test_a_request_body_without_a_length_is_refused(scripted: EmbeddedServer) ->
 def test_an_unknown_model_cannot_be_embedded() -> None:
     with pytest.raises(ValueError, match="'nope:latest' cannot be embedded"):
         EmbeddedServer(["nope"])
+
+
+@pytest.mark.parametrize("path", ["/api/chat", "/api/generate", "/api/embed", "/api/pull", "/v1/chat/completions"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"model": "\\ud800"}',
+        b'{"model": 5}',
+        b'{"model": {}}',
+        b"[" * 100_000,
+        b"\xff",
+        b'{"model": "smollm2:135m", "messages": [{"content": [1]}], "prompt": [], "input": {}}',
+        b'{"model": "smollm2:135m", "messages": [{"tool_calls": [1]}], "prompt": "x", "context": ["x"], "input": [1]}',
+        b'{"model": "qwen2.5-coder:0.5b", "messages": [{}], "tools": ["x"], "prompt": "x", "options": {"seed": NaN}}',
+        b'{"model": "qwen2.5-coder:0.5b", "messages": [{}], "tools": [{"function": 1}], "prompt": "x", "images": 1}',
+        b'{"model": "smollm2:135m", "messages": [{}], "response_format": 1, "prompt": "x", "options": {"stop": [1]}}',
+    ],
+)
+def test_a_senseless_body_is_answered(scripted: EmbeddedServer, path: str, body: bytes) -> None:
+    target = urlsplit(scripted.url)
+    connection = http.client.HTTPConnection(target.hostname or "", target.port)
+    connection.request("POST", path, body)
+    response = connection.getresponse()
+    assert response.status in {200, 400, 404, 500}
+    assert response.read()
+    connection.close()

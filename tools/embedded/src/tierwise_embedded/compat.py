@@ -114,8 +114,8 @@ def _format(response_format: Mapping[str, Any]) -> object:
         case "json_object":
             return "json"
         case "json_schema":
-            named: Json = response_format.get("json_schema") or {}
-            return named.get("schema")
+            named: object = response_format.get("json_schema")
+            return cast("Json", named).get("schema") if isinstance(named, dict) else None
         case _:
             return None
 

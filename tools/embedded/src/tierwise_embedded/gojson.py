@@ -52,6 +52,8 @@ OPENAI_CHAT_FIELDS: Mapping[str, Field] = {
     "logprobs": _BOOL,
     "top_logprobs": _INT,
     "tools": (list, "[]api.Tool"),
+    "response_format": (dict, "openai.ResponseFormat"),
+    "stream_options": (dict, "openai.StreamOptions"),
 }
 
 
@@ -66,6 +68,8 @@ def decode(body: bytes) -> dict[str, Any]:
     try:
         text = body.decode()
         value = json.loads(text)
+    except RecursionError as error:
+        raise ApiError(400, "exceeded max depth") from error
     except UnicodeDecodeError as error:
         raise ApiError(400, "invalid UTF-8 in request body") from error
     except json.JSONDecodeError as error:
@@ -93,23 +97,42 @@ def check_fields(request: Mapping[str, Any], name: str, fields: Mapping[str, Fie
         if not isinstance(value, types) or (isinstance(value, bool) and types is not bool):
             text = f"json: cannot unmarshal {_kind(value)} into Go struct field {name}.{key} of type {go_type}"
             raise ApiError(400, text)
-    _check_messages(request.get("messages") or [], name)
-
-
-def _check_messages(messages: list[Any], name: str) -> None:
+    tools: list[Any] = request.get("tools") or []
+    messages: list[Any] = request.get("messages") or []
+    for tool in tools:
+        _check_call(tool, f"{name}.tools", "api.Tool")
     for message in messages:
-        if not isinstance(message, dict):
-            text = f"json: cannot unmarshal {_kind(message)} into Go struct field {name}.messages of type api.Message"
-            raise ApiError(400, text)
-        fields = ("role", "content") if name == "ChatRequest" else ("role",)
-        for field in fields:
-            _check_text(cast("dict[str, Any]", message).get(field), f"{name}.messages.{field}")
+        _check_message(message, f"{name}.messages")
 
 
-def _check_text(value: object, field: str) -> None:
-    """Refuse a value that is neither text nor null."""
-    if value is not None and not isinstance(value, str):
-        raise ApiError(400, f"json: cannot unmarshal {_kind(value)} into Go struct field {field} of type string")
+def _check_message(message: object, field: str) -> None:
+    fields = _require(message, dict, field, "api.Message")
+    _require(fields.get("role"), str, f"{field}.role", "string")
+    _check_content(fields.get("content"), f"{field}.content", parts=field.startswith("ChatCompletion"))
+    calls: Any = fields.get("tool_calls")
+    _require(calls, list, f"{field}.tool_calls", "[]api.ToolCall")
+    for call in calls or ():
+        _check_call(call, f"{field}.tool_calls", "api.ToolCall")
+
+
+def _check_content(content: object, field: str, *, parts: bool) -> None:
+    if not (parts and isinstance(content, list)):
+        _require(content, str, field, "string")
+        return
+    for part in cast("list[Any]", content):
+        _require(part, dict, field, "openai.ContentPart")
+
+
+def _check_call(value: object, field: str, go_type: str) -> None:
+    call = _require(value, dict, field, go_type)
+    _require(call.get("function"), dict, f"{field}.function", f"{go_type}Function")
+
+
+def _require(value: object, kind: type, field: str, go_type: str) -> dict[str, Any]:
+    """Refuse a value that is neither null nor of a type; return it when it is an object."""
+    if value is not None and not isinstance(value, kind):
+        raise ApiError(400, f"json: cannot unmarshal {_kind(value)} into Go struct field {field} of type {go_type}")
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
 
 
 def _kind(value: object) -> str:

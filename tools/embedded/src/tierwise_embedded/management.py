@@ -1,12 +1,14 @@
 """Ollama's routes about models: list, show, pull, delete and copy."""
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tierwise_embedded.errors import ApiError, WeightsError
+from tierwise_embedded.engine import Cancellation
+from tierwise_embedded.errors import ApiError, CancelledError, WeightsError
 from tierwise_embedded.gojson import decode
 from tierwise_embedded.library import Library, describe, details, modified_at
 from tierwise_embedded.models import MODELS, EmbeddedModel, resolve_name
@@ -22,7 +24,8 @@ OLLAMA_VERSION = "0.33.0"
 Fetcher = Callable[[EmbeddedModel, Progress], object]
 """Puts a model's weights on this machine."""
 
-# Go's zero time is what "for ever" would overflow into; Ollama adds a century.
+_CANCEL_POLL = 0.2
+# A model that stays for ever is told to expire in a century.
 _FOREVER = timedelta(days=36500)
 
 
@@ -83,19 +86,19 @@ class ManagementRoutes:
         name = _name(body)
         if not isinstance(name, str) or not name:
             raise ApiError(400, "model is required")
-        statuses = self._pull(MODELS.get(resolve_name(name)))
+        statuses = self._pull(MODELS.get(resolve_name(name)), request.cancellation)
         if body.get("stream") is not False:
             return ndjson(statuses)
         last = list(statuses)[-1]
         return json_reply(last, 500 if "error" in last else 200, content_type=JSON)
 
-    def _pull(self, model: EmbeddedModel | None) -> Generator[dict[str, Any]]:
+    def _pull(self, model: EmbeddedModel | None, cancellation: Cancellation) -> Generator[dict[str, Any]]:
         yield {"status": "pulling manifest"}
         if model is None:
             yield {"error": "pull model manifest: file does not exist"}
             return
         failure: WeightsError | None = None
-        for item in _fetching(self._fetcher, model):
+        for item in _fetching(self._fetcher, model, cancellation):
             if isinstance(item, WeightsError):
                 failure = item
                 break
@@ -112,7 +115,9 @@ class ManagementRoutes:
         yield {"status": "success"}
 
 
-def _fetching(fetcher: Fetcher, model: EmbeddedModel) -> Iterator[tuple[int, int] | WeightsError]:
+def _fetching(
+    fetcher: Fetcher, model: EmbeddedModel, cancellation: Cancellation
+) -> Iterator[tuple[int, int] | WeightsError]:
     """Fetch in a thread, and yield how far it is: every hundredth, and the end."""
     told: queue.Queue[tuple[int, int] | WeightsError | None] = queue.Queue()
     percent = -1
@@ -133,8 +138,13 @@ def _fetching(fetcher: Fetcher, model: EmbeddedModel) -> Iterator[tuple[int, int
             told.put(None)
 
     threading.Thread(target=work, name="embedded-pull", daemon=True).start()
-    while (item := told.get()) is not None:
-        yield item
+    while not cancellation.cancelled:
+        with contextlib.suppress(queue.Empty):
+            if (item := told.get(timeout=_CANCEL_POLL)) is None:
+                return
+            yield item
+    # The download goes on: the next pull finds it done.
+    raise CancelledError("the client is gone")
 
 
 def _name(body: dict[str, Any]) -> object:

@@ -129,7 +129,9 @@ def check_capabilities(model: EmbeddedModel, *, tools: object = None, think: obj
 
 
 def _generate_prompt(body: Json, text: str) -> Callable[[Engine, Fit], Prompt]:
-    context: list[int] = body.get("context") or []
+    context: list[Any] = body.get("context") or []
+    if not all(isinstance(token, int) for token in context):
+        raise ApiError(400, "json: cannot unmarshal context into Go struct field GenerateRequest.context of type int")
     messages = [{"role": "system", "content": body["system"]}] if body.get("system") else []
     messages.append({"role": "user", "content": text})
 

@@ -52,7 +52,7 @@ Response = Reply | Stream
 
 def json_reply(value: object, status: int = 200, *, content_type: str = JSON_UTF8, end: str = "") -> Reply:
     """Answer with a JSON document."""
-    return Reply(status, (_compact(value) + end).encode(), content_type)
+    return Reply(status, _encode(_compact(value) + end), content_type)
 
 
 def text_reply(text: str, status: int, *, headers: Mapping[str, str] | None = None) -> Reply:
@@ -67,12 +67,12 @@ def ndjson(values: Generator[object]) -> Stream:
         begun = False
         try:
             for value in values:
-                yield (_compact(value) + "\n").encode()
+                yield _encode(_compact(value) + "\n")
                 begun = True
         except (ApiError, EngineError) as error:
             if not begun:
                 raise
-            yield (_compact({"error": str(error)}) + "\n").encode()
+            yield _encode(_compact({"error": str(error)}) + "\n")
         finally:
             values.close()
 
@@ -91,6 +91,11 @@ def now() -> str:
 def timestamp(moment: datetime) -> str:
     """Return a time in RFC 3339, in UTC."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _encode(text: str) -> bytes:
+    # A client's own text may hold half of a surrogate pair, which JSON can write and UTF-8 cannot.
+    return text.encode(errors="replace")
 
 
 def _compact(value: Any) -> str:

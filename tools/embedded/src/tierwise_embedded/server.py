@@ -20,6 +20,8 @@ from tierwise_embedded.weights import verified
 
 __all__ = ["EmbeddedServer", "select_models"]
 
+_STOP_SECONDS = 10.0
+
 
 class EmbeddedServer:
     """Serves embedded models on 127.0.0.1 in Ollama's API, from a thread of this process.
@@ -86,7 +88,9 @@ class EmbeddedServer:
         except OSError:
             scheduler.close()
             raise
-        self._thread = threading.Thread(target=self._listener.serve_forever, args=(0.05,), name="embedded-server")
+        self._thread = threading.Thread(
+            target=self._listener.serve_forever, args=(0.05,), name="embedded-server", daemon=True
+        )
         self._thread.start()
         return self
 
@@ -122,6 +126,7 @@ class _Listener(ThreadingHTTPServer):
         self._lock = threading.Lock()
         self._requests: set[Cancellation] = set()
         self._connections: set[socket.socket] = set()
+        self._handler_threads: set[threading.Thread] = set()
 
     def get_request(self) -> tuple[socket.socket, Any]:
         connection, address = super().get_request()
@@ -129,17 +134,29 @@ class _Listener(ThreadingHTTPServer):
             self._connections.add(connection)
         return connection, address
 
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        with self._lock:
+            self._handler_threads.add(threading.current_thread())
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            with self._lock:
+                self._handler_threads.discard(threading.current_thread())
+
     def shutdown_request(self, request: Any) -> None:
         with self._lock:
             self._connections.discard(request)
         super().shutdown_request(request)
 
     def disconnect_all(self) -> None:
-        """End the connections that clients keep open between requests."""
+        """End the connections that clients keep open between requests, and wait for their threads."""
         with self._lock:
+            threads = list(self._handler_threads)
             for connection in self._connections:
                 with contextlib.suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
+        for thread in threads:
+            thread.join(_STOP_SECONDS)
 
     def running(self, cancellation: Cancellation) -> None:
         with self._lock:

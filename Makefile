@@ -63,6 +63,14 @@ docs: .venvs/core/.ready ## Build the site into site/
 bench: .venvs/core/.ready ## Print the overhead of routing
 	.venvs/core/bin/python benchmarks/overhead.py
 
+.PHONY: bench-rivals
+bench-rivals: .venvs/core/.ready ## The same, beside rivals in environments of their own
+	for rival in cascadeflow litellm; do \
+	  test -d .venvs/bench-$$rival || $(UV) venv --quiet --python '$(PYTHON)' .venvs/bench-$$rival; \
+	  $(UV) pip install --quiet --python .venvs/bench-$$rival $$rival pytest pytest-benchmark; \
+	done
+	.venvs/core/bin/python benchmarks/overhead.py
+
 .PHONY: lock
 lock: $(UV) ## Resolve every environment anew and write requirements/
 	$(UV) lock --upgrade

@@ -1,0 +1,110 @@
+"""Tierwise's own cost: a decision, and a routed call beside a direct call of the same backend."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tasks import LENGTHS, request
+
+from tierwise import Always, Cascade, Fleet, ModelSpec, Price, Router, Rule, Single, Task, Tier, Usage
+from tierwise.backends import Backend
+from tierwise.flow import Attempt, Outcome
+from tierwise.policies import Complexity
+
+SMALL = ModelSpec("local:small", price=Price(0, 0), trust="local")
+LARGE = ModelSpec("local:large", price=Price(3, 15), trust="local")
+FLEET = Fleet([Tier("small", SMALL), Tier("large", LARGE)])
+SHORT = request(150)
+
+
+class Instant(Backend):
+    """Answers at once, so that what is measured is the routing alone."""
+
+    def call(self, attempt: Attempt) -> Outcome:
+        return Outcome(attempt, text="The first.", usage=Usage(40, 3), model=attempt.model.name)
+
+    async def acall(self, attempt: Attempt) -> Outcome:
+        return self.call(attempt)
+
+
+BACKEND = Instant()
+
+
+def accepts(outcome: Outcome) -> bool:
+    return bool(outcome.text)
+
+
+def make(ledger: Path | None = None) -> Router:
+    return Router(FLEET, strategy=Cascade(accepts), backends={"local": BACKEND}, ledger=ledger)
+
+
+def measure(benchmark: Any, function: Callable[[], Any]) -> None:
+    benchmark.pedantic(function, rounds=3_000, warmup_rounds=300)
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_decide(benchmark: Any, length: int) -> None:
+    router, task = make(), Task(request(length))
+    measure(benchmark, lambda: router.decide(task))
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_decide_by_rules_and_complexity(benchmark: Any, length: int) -> None:
+    policy = Rule(pattern=r"(?i)\bmigrat", tier="large") | Complexity() | Always("small")
+    router = Router(FLEET, policy=policy, strategy=Single(), backends={"local": BACKEND})
+    task = Task(request(length))
+    measure(benchmark, lambda: router.decide(task))
+
+
+def direct() -> Outcome:
+    return BACKEND.call(Attempt(Task(SHORT), SMALL, "small"))
+
+
+async def adirect() -> Outcome:
+    return await BACKEND.acall(Attempt(Task(SHORT), SMALL, "small"))
+
+
+def drained(opened: Any) -> int:
+    with opened as stream:
+        return sum(len(chunk.text) for chunk in stream)
+
+
+@pytest.fixture
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    made = asyncio.new_event_loop()
+    yield made
+    made.close()
+
+
+def test_direct_sync(benchmark: Any) -> None:
+    measure(benchmark, direct)
+
+
+def test_direct_async(benchmark: Any, loop: asyncio.AbstractEventLoop) -> None:
+    measure(benchmark, lambda: loop.run_until_complete(adirect()))
+
+
+def test_direct_stream(benchmark: Any) -> None:
+    measure(benchmark, lambda: drained(BACKEND.open(Attempt(Task(SHORT), SMALL, "small"))))
+
+
+@pytest.mark.parametrize("ledger", ["off", "durable"])
+def test_routed_sync(benchmark: Any, ledger: str, tmp_path: Path) -> None:
+    router = make(tmp_path / "ledger.db" if ledger == "durable" else None)
+    measure(benchmark, lambda: router.run(SHORT))
+
+
+@pytest.mark.parametrize("ledger", ["off", "durable"])
+def test_routed_async(benchmark: Any, ledger: str, tmp_path: Path, loop: asyncio.AbstractEventLoop) -> None:
+    router = make(tmp_path / "ledger.db" if ledger == "durable" else None)
+    measure(benchmark, lambda: loop.run_until_complete(router.arun(SHORT)))
+
+
+@pytest.mark.parametrize("ledger", ["off", "durable"])
+def test_routed_stream(benchmark: Any, ledger: str, tmp_path: Path) -> None:
+    router = make(tmp_path / "ledger.db" if ledger == "durable" else None)
+    measure(benchmark, lambda: drained(router.stream(SHORT)))

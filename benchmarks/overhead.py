@@ -1,0 +1,96 @@
+"""Prints what routing costs, beside a direct call of the same backend, in one run.
+
+    python benchmarks/overhead.py
+
+Rivals are measured too if they are installed in environments of their own (`make bench-rivals` does that). Figures are
+medians in microseconds of wall time; only ratios carry over to another machine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+HERE = Path(__file__).parent
+ENVIRONMENTS = HERE.parent / ".venvs"
+RIVALS = {"cascadeflow": "bench-cascadeflow", "litellm": "bench-litellm"}
+
+Medians = dict[str, float]
+
+
+def measured(python: str, file: str) -> Medians:
+    """Runs one file of benchmarks and gives the median of each, in microseconds."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "out.json"
+        command = [python, "-m", "pytest", "-q", str(HERE / file), f"--benchmark-json={out}", "--benchmark-only"]
+        command += ["-p", "no:cacheprovider", "-c", os.devnull, f"--rootdir={HERE}"]
+        environment = os.environ | {"PYTHONPATH": str(HERE)}
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+        # The exit status does not count: some clients' threads fail at the interpreter's end, after the figures are out.
+        if not out.exists():
+            sys.exit(f"{file} failed:\n{done.stdout[-3_000:]}{done.stderr[-2_000:]}")
+        rows = json.loads(out.read_text())["benchmarks"]
+    return {row["name"].removeprefix("test_"): row["stats"]["median"] * 1e6 for row in rows}
+
+
+def rival(name: str) -> Medians | None:
+    """The medians of a rival; `None` if its environment is not there."""
+    python = ENVIRONMENTS / RIVALS[name] / "bin" / "python"
+    return measured(str(python), f"bench_{name}.py") if python.exists() else None
+
+
+def decisions(console: Console, ours: Medians, cascadeflow: Medians | None) -> None:
+    """Prints how long a decision takes, by the length of the request."""
+    table = Table(title="A decision, microseconds (median)", title_justify="left")
+    for column in ("", "150 characters", "3,000", "31,000", "31,000 : 150"):
+        table.add_column(column, justify="left" if not column else "right")
+    rows = [
+        ("decide (default policy)", ours, "decide"),
+        ("decide (rule, complexity)", ours, "decide_by_rules_and_complexity"),
+    ]
+    if cascadeflow:
+        rows.append(("cascadeflow's detector", cascadeflow, "decide"))
+    for label, medians, name in rows:
+        short, middle, long = (medians[f"{name}[{length}]"] for length in (150, 3000, 31000))
+        table.add_row(label, f"{short:,.1f}", f"{middle:,.1f}", f"{long:,.1f}", f"{long / short:.2f}")
+    console.print(table)
+
+
+def calls(console: Console, ours: Medians, rivals: dict[str, Medians | None]) -> None:
+    """Prints what a routed call costs over a direct one."""
+    table = Table(title="A routed call, microseconds (median)", title_justify="left")
+    for column in ("", "direct", "routed", "added"):
+        table.add_column(column, justify="left" if not column else "right")
+    for kind in ("sync", "async", "stream"):
+        for ledger in ("off", "durable"):
+            direct, routed = ours[f"direct_{kind}"], ours[f"routed_{kind}[{ledger}]"]
+            table.add_row(f"{kind}, ledger {ledger}", f"{direct:,.0f}", f"{routed:,.0f}", f"{routed - direct:,.0f}")
+    for name, medians in rivals.items():
+        for kind in ("sync", "async", "stream"):
+            if medians and f"routed_{kind}" in medians:
+                direct, routed = medians[f"direct_{kind}"], medians[f"routed_{kind}"]
+                table.add_row(f"{name}, {kind}", f"{direct:,.0f}", f"{routed:,.0f}", f"{routed - direct:,.0f}")
+    console.print(table)
+
+
+def main() -> None:
+    """Measures and prints."""
+    console = Console()
+    ours = measured(sys.executable, "bench_tierwise.py")
+    rivals = {name: rival(name) for name in RIVALS}
+    decisions(console, ours, rivals["cascadeflow"])
+    calls(console, ours, rivals)
+    for name, medians in rivals.items():
+        if medians is None:
+            console.print(f"{name} is not measured: `make bench-rivals` installs it in an environment of its own")
+
+
+if __name__ == "__main__":
+    main()

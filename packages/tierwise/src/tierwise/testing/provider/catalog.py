@@ -23,6 +23,7 @@ class ModelCard:
         capabilities: As Ollama names them. The Ollama dialect answers 400 to tools or thinking it does not have.
         context_length: The trained context window, in tokens.
         embedding_length: The number of dimensions of an embedding.
+        parameters: The number of weights.
         pulled: Whether the model is there. One that is not answers 404 until it is pulled.
         pull_error: Why pulling it fails, inside a 200 stream; `None` if it succeeds.
     """
@@ -31,6 +32,7 @@ class ModelCard:
     capabilities: tuple[str, ...] = ("completion", "tools", "thinking")
     context_length: int = 8192
     embedding_length: int = 16
+    parameters: int = 135_000_000
     pulled: bool = True
     pull_error: str | None = None
 

@@ -93,6 +93,7 @@ class LoopbackProvider:
         capabilities: Sequence[str] = ("completion", "tools", "thinking"),
         context_length: int = 8192,
         embedding_length: int = 16,
+        parameters: int = 135_000_000,
         pulled: bool = True,
         pull_error: str | None = None,
     ) -> None:
@@ -103,6 +104,7 @@ class LoopbackProvider:
             capabilities: As `/api/show` lists them. The Ollama dialect answers 400 to tools or thinking not listed.
             context_length: The trained context window in tokens.
             embedding_length: The dimensions of its embeddings.
+            parameters: The number of weights.
             pulled: `False` answers 404 until the model is pulled.
             pull_error: Makes pulling fail with this message.
         """
@@ -112,6 +114,7 @@ class LoopbackProvider:
                 capabilities=tuple(capabilities),
                 context_length=context_length,
                 embedding_length=embedding_length,
+                parameters=parameters,
                 pulled=pulled,
                 pull_error=pull_error,
             )

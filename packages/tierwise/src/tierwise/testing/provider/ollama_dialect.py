@@ -138,10 +138,10 @@ def show(card: ModelCard) -> Plan:
             "modelfile": f"FROM {card.name}\n",
             "parameters": "",
             "template": "{{ .Prompt }}",
-            "details": _details(),
+            "details": _details(card),
             "model_info": {
                 "general.architecture": "llama",
-                "general.parameter_count": 135_000_000,
+                "general.parameter_count": card.parameters,
                 "llama.context_length": card.context_length,
                 "llama.embedding_length": card.embedding_length,
             },
@@ -320,18 +320,23 @@ def _line(value: object) -> bytes:
 def _tag(card: ModelCard) -> JsonObject:
     summary = {**_summary(card), "modified_at": CREATED_AT, "capabilities": list(card.capabilities)}
     lengths = {"context_length": card.context_length, "embedding_length": card.embedding_length}
-    return {**summary, "details": {**_details(), **lengths}}
+    return {**summary, "details": {**_details(card), **lengths}}
 
 
 def _summary(card: ModelCard) -> JsonObject:
     identity = {"name": card.name, "model": card.name, "size": 98_362_432, "digest": _digest(card.name)}
-    return {**identity, "details": _details()}
+    return {**identity, "details": _details(card)}
 
 
 def _digest(name: str) -> str:
     return hashlib.sha256(name.encode("utf-8", errors="replace")).hexdigest()
 
 
-def _details() -> JsonObject:
+def _details(card: ModelCard) -> JsonObject:
     family = {"parent_model": "", "format": "gguf", "family": "llama", "families": ["llama"]}
-    return {**family, "parameter_size": "135M", "quantization_level": "Q4_1"}
+    return {**family, "parameter_size": _size(card.parameters), "quantization_level": "Q4_1"}
+
+
+def _size(parameters: int) -> str:
+    """As Ollama writes it: `135.00M`, `4.0B`."""
+    return f"{parameters / 1e9:.1f}B" if parameters >= 1e9 else f"{parameters / 1e6:.2f}M"

@@ -4,6 +4,7 @@ from tierwise.backends.base import Backend, replay
 from tierwise.backends.failures import failure_of, provider_failures
 from tierwise.backends.function import FunctionBackend
 from tierwise.backends.native import native_models
+from tierwise.backends.history import portable
 from tierwise.backends.registry import BackendLike, Backends
 
 __all__ = [

@@ -1,0 +1,206 @@
+"""Attempts as calls of LangChain's own chat models."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping, Sequence
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    aclosing,
+    asynccontextmanager,
+    closing,
+    contextmanager,
+)
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.runnables import RunnableBinding
+from tierwise.backends import Backend, provider_failures
+from tierwise.flow import Attempt, Chunk, Outcome
+from tierwise.schema import as_json_schema
+
+from tierwise_langgraph.convert import from_core, outcome_of, whole_message, with_calls
+
+__all__ = ["LangChainBackend", "Request"]
+
+_SETTINGS: Mapping[str, Sequence[str]] = {
+    "temperature": ("temperature",),
+    "seed": ("seed",),
+    "max_output_tokens": ("max_tokens", "num_predict", "max_output_tokens"),
+}
+"""A setting of ours, and the fields by which chat models know it."""
+
+_FOR_TRACES = ("ls_structured_output_format", "structured_output_format")
+"""Keywords that LangChain takes off before it calls a model; what is called here is behind that point."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a chat model was asked, as LangChain put it."""
+
+    messages: list[BaseMessage]
+    stop: list[str] | None = None
+    tools: Sequence[Any] = ()
+    """As they were bound, before any target's own conversion."""
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    model: BaseChatModel
+    messages: list[BaseMessage]
+    options: dict[str, Any]
+
+
+class LangChainBackend(Backend):
+    """Calls LangChain's chat models below their callbacks, so that drafts and judges are seen by no tracer or stream.
+
+    Args:
+        models: A chat model for each model of the fleet, by the model's key.
+    """
+
+    def __init__(self, models: Mapping[str, BaseChatModel]) -> None:
+        self._models = models
+
+    def call(self, attempt: Attempt) -> Outcome:
+        """See `Backend`."""
+        call = self._prepared(attempt)
+        with provider_failures(ValueError):
+            result = call.model._generate(call.messages, **call.options)
+        return outcome_of(attempt, _answer(result))
+
+    async def acall(self, attempt: Attempt) -> Outcome:
+        """See `Backend`."""
+        call = self._prepared(attempt)
+        with provider_failures(ValueError):
+            result = await call.model._agenerate(call.messages, **call.options)
+        return outcome_of(attempt, _answer(result))
+
+    def rebuilt(self, outcome: Outcome) -> Any:
+        """See `Backend`."""
+        return with_calls(outcome.raw, outcome.tool_calls)
+
+    def open(self, attempt: Attempt) -> AbstractContextManager[Iterator[Chunk]]:
+        """See `Backend`."""
+        call = self._prepared(attempt)
+        if type(call.model)._stream is BaseChatModel._stream:
+            return super().open(attempt)
+        return self._streamed(attempt, call)
+
+    def aopen(self, attempt: Attempt) -> AbstractAsyncContextManager[AsyncIterator[Chunk]]:
+        """See `Backend`."""
+        call = self._prepared(attempt)
+        kind = type(call.model)
+        if kind._astream is BaseChatModel._astream and kind._stream is BaseChatModel._stream:
+            return super().aopen(attempt)
+        return self._astreamed(attempt, call)
+
+    @contextmanager
+    def _streamed(self, attempt: Attempt, call: _Call) -> Generator[Iterator[Chunk]]:
+        parts: list[ChatGenerationChunk] = []
+
+        def chunks(stream: Iterator[ChatGenerationChunk]) -> Iterator[Chunk]:
+            for part in stream:
+                parts.append(part)
+                yield _chunk(part)
+            yield _end(attempt, parts)
+
+        with provider_failures(ValueError):
+            stream = call.model._stream(call.messages, **call.options)
+            with closing(cast("Generator[ChatGenerationChunk]", stream)):
+                yield chunks(stream)
+
+    @asynccontextmanager
+    async def _astreamed(self, attempt: Attempt, call: _Call) -> AsyncGenerator[AsyncIterator[Chunk]]:
+        parts: list[ChatGenerationChunk] = []
+
+        async def chunks(stream: AsyncIterator[ChatGenerationChunk]) -> AsyncIterator[Chunk]:
+            async for part in stream:
+                parts.append(part)
+                yield _chunk(part)
+            yield _end(attempt, parts)
+
+        with provider_failures(ValueError):
+            stream = call.model._astream(call.messages, **call.options)
+            async with aclosing(cast("AsyncGenerator[ChatGenerationChunk]", stream)):
+                yield chunks(stream)
+
+    def _prepared(self, attempt: Attempt) -> _Call:
+        model = _tuned(self._models[attempt.model.key], attempt)
+        native = attempt.task.native
+        request = native if isinstance(native, Request) else _request(attempt)
+        options = dict(request.options)
+        if request.tools:
+            bound = model.bind_tools(request.tools, **options)
+            model, options = _unbound(bound)
+        elif not isinstance(native, Request) and attempt.task.output_schema is not None:
+            schema = {"title": "answer", **as_json_schema(attempt.task.output_schema)}
+            typed: Any = model.with_structured_output(schema, method="json_schema")
+            model, options = _unbound(typed.first)
+        if attempt.logprobs and "logprobs" in type(model).model_fields:
+            options["logprobs"] = True
+        for name in _FOR_TRACES:
+            options.pop(name, None)
+        return _Call(model, request.messages, {"stop": request.stop, **options})
+
+
+def _request(attempt: Attempt) -> Request:
+    task = attempt.task
+    return Request(from_core(task.messages), tools=[tool.as_dict() for tool in task.tools])
+
+
+def _tuned(model: BaseChatModel, attempt: Attempt) -> BaseChatModel:
+    """The model with the settings of the attempt, where the attempt has any."""
+    changed: dict[str, Any] = {}
+    for name in ("temperature", "seed", "max_output_tokens"):
+        value = attempt.setting(name)
+        if value is not None:
+            known = next((f for f in _SETTINGS[name] if f in type(model).model_fields), None)
+            changed |= {} if known is None else {known: value}
+    return model.model_copy(update=changed) if changed else model
+
+
+def _unbound(bound: Any) -> tuple[BaseChatModel, dict[str, Any]]:
+    binding = cast("RunnableBinding[Any, Any]", bound)
+    return cast("BaseChatModel", binding.bound), dict(binding.kwargs)
+
+
+def _answer(result: ChatResult) -> AIMessage:
+    generation = result.generations[0]
+    message = cast("AIMessage", generation.message)
+    message.response_metadata = {
+        **(result.llm_output or {}),
+        **(generation.generation_info or {}),
+        **message.response_metadata,
+    }
+    return message
+
+
+def _chunk(part: ChatGenerationChunk) -> Chunk:
+    message = cast("AIMessageChunk", part.message)
+    text = str(message.text)
+    return Chunk(text=text, visible=bool(text or message.tool_call_chunks), raw=part)
+
+
+def _end(attempt: Attempt, parts: Sequence[ChatGenerationChunk]) -> Chunk:
+    """What is known only of the whole: complete tool calls, usage, the model's name."""
+    if not parts:
+        return Chunk()
+    whole = parts[0]
+    for part in parts[1:]:
+        whole = whole + part
+    message = whole_message(cast("AIMessageChunk", whole.message))
+    message.response_metadata = {**(whole.generation_info or {}), **message.response_metadata}
+    outcome = outcome_of(attempt, message)
+    return Chunk(
+        tool_calls=outcome.tool_calls,
+        logprobs=outcome.logprobs or (),
+        usage=outcome.usage,
+        finish_reason=outcome.finish_reason,
+        model=outcome.model,
+        visible=False,
+        whole=message,
+    )

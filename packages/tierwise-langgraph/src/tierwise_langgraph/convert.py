@@ -1,0 +1,123 @@
+"""LangChain's messages as Tierwise's, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, ToolMessage, convert_to_messages
+from langchain_core.messages.tool import tool_call as create_tool_call
+from langchain_core.outputs import ChatGenerationChunk
+from langchain_core.utils.function_calling import convert_to_openai_tool
+from tierwise import Attempt, Message, Outcome, Tool, ToolCall, Usage
+
+__all__ = ["as_chunk", "from_core", "outcome_of", "to_core", "tools_to_core", "whole_message", "with_calls"]
+
+_ROLES: Mapping[str, Any] = {"human": "user", "ai": "assistant", "tool": "tool", "system": "system"}
+
+
+def to_core(messages: Iterable[BaseMessage]) -> list[Message]:
+    """What policies and verifiers read: texts, tool calls, and which tools failed. Other content counts as an image."""
+    return [_message(m) for m in messages]
+
+
+def _message(message: BaseMessage) -> Message:
+    images = () if isinstance(message.content, str) else _images(message.content)
+    role = _ROLES.get(message.type.removesuffix("MessageChunk").lower(), "user")
+    text = str(message.text)
+    if isinstance(message, ToolMessage):
+        failed = message.status == "error"
+        return Message("tool", text, tool_call_id=message.tool_call_id, name=message.name, failed=failed, images=images)
+    calls = tool_calls(message) if isinstance(message, AIMessage) else ()
+    return Message(role, text, images=images, tool_calls=calls)
+
+
+def _images(blocks: Sequence[str | Mapping[str, Any]]) -> tuple[str, ...]:
+    return tuple(str(b.get("id", "")) for b in blocks if isinstance(b, Mapping) and "image" in str(b.get("type")))
+
+
+def tools_to_core(tools: Iterable[Any]) -> list[Tool]:
+    """The tools as verifiers know them. A provider's own built-in tools, which no schema describes, are left out."""
+    forms = [convert_to_openai_tool(tool) for tool in tools]
+    return [Tool.of(form) for form in forms if "function" in form]
+
+
+def tool_calls(message: AIMessage) -> tuple[ToolCall, ...]:
+    """The message's tool calls, with those whose arguments could not be read."""
+    valid = [ToolCall(c["name"], c["args"], id=c["id"] or "") for c in message.tool_calls]
+    broken = [
+        ToolCall(c["name"] or "", id=c["id"] or "", malformed=c["args"] or "") for c in message.invalid_tool_calls
+    ]
+    return (*valid, *broken)
+
+
+def from_core(messages: Iterable[Message]) -> list[BaseMessage]:
+    """The messages of a task that is no framework's, e.g. a judge's."""
+    return convert_to_messages([_form(m) for m in messages])
+
+
+def _form(message: Message) -> dict[str, Any]:
+    form: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.images:
+        parts = [{"type": "image_url", "image_url": {"url": url}} for url in message.images]
+        form["content"] = [{"type": "text", "text": message.content}, *parts]
+    if message.tool_calls:
+        form["tool_calls"] = [
+            {"type": "tool_call", "name": c.name, "args": dict(c.arguments), "id": c.id} for c in message.tool_calls
+        ]
+    if message.role == "tool":
+        form["tool_call_id"] = message.tool_call_id or ""
+    return form
+
+
+def outcome_of(attempt: Attempt, message: AIMessage) -> Outcome:
+    """A model's answer as an outcome."""
+    metadata: Mapping[str, Any] = message.response_metadata
+    return Outcome(
+        attempt,
+        text=str(message.text),
+        tool_calls=tool_calls(message),
+        logprobs=_logprobs(metadata.get("logprobs")),
+        usage=_usage(message),
+        model=metadata.get("model_name") or metadata.get("model"),
+        finish_reason=metadata.get("finish_reason") or metadata.get("done_reason") or metadata.get("stop_reason"),
+        raw=message,
+    )
+
+
+def _logprobs(given: Any) -> tuple[float, ...] | None:
+    """OpenAI's form, an object with a list in it, or Ollama's, the list."""
+    tokens: Any = given.get("content") if isinstance(given, dict) else given  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    return tuple(float(token["logprob"]) for token in tokens) if tokens else None
+
+
+def _usage(message: AIMessage) -> Usage | None:
+    usage = message.usage_metadata
+    if usage is None:
+        return None
+    read, written = usage.get("input_token_details", {}), usage.get("output_token_details", {})
+    return Usage(
+        usage["input_tokens"],
+        usage["output_tokens"],
+        cached_tokens=read.get("cache_read", 0),
+        cache_write_tokens=read.get("cache_creation", 0),
+        reasoning_tokens=written.get("reasoning", 0),
+    )
+
+
+def with_calls(message: AIMessage, calls: Iterable[ToolCall]) -> AIMessage:
+    """The message with tool calls that were read out of its text, in place of the text."""
+    forms = [create_tool_call(name=c.name, args=dict(c.arguments), id=c.id) for c in calls]
+    return message.model_copy(update={"content": "", "tool_calls": forms, "invalid_tool_calls": []})
+
+
+def whole_message(message: AIMessageChunk) -> AIMessage:
+    """Merged chunks as the message that a call without streaming gives."""
+    return AIMessage(**message.model_dump(exclude={"type", "tool_call_chunks", "chunk_position"}))
+
+
+def as_chunk(raw: AIMessage | ChatGenerationChunk) -> ChatGenerationChunk:
+    """What a backend left in a chunk: a streamed piece as it came, or a held answer as one piece."""
+    if isinstance(raw, ChatGenerationChunk):
+        return raw
+    return ChatGenerationChunk(message=AIMessageChunk(**raw.model_dump(exclude={"type", "invalid_tool_calls"})))

@@ -1,0 +1,148 @@
+"""Failures, early stops and what callbacks see."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from langchain_core.callbacks import UsageMetadataCallbackHandler
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from tierwise import Judge
+from tierwise import Reply as Answer
+from tierwise.errors import AllModelsFailedError, StreamBrokenError, UnknownNameError
+from tierwise.flow import GateAnswer, Prefix
+from tierwise.testing.provider import LoopbackProvider, Reply
+from tierwise_langgraph import RoutedChatModel
+from tierwise_langgraph.convert import from_core, to_core
+
+Make = Callable[..., RoutedChatModel]
+
+DRAFT = "This draft is far too long to be accepted"
+
+
+def at_once(prefix: Prefix) -> GateAnswer:
+    return "commit"
+
+
+def texts(chunks: list[Any]) -> list[str]:
+    return [str(c.text) for c in chunks if c.text]
+
+
+def test_a_failure_of_the_small_tier_falls_back(
+    provider: LoopbackProvider, routed: Make, replies: list[Answer]
+) -> None:
+    provider.on("small", Reply(status=500))
+    provider.on("large", Reply(text="The large answer"))
+    assert routed().invoke("Why?").text == "The large answer"
+    [failed, answered] = replies[0].attempts
+    assert (failed.error_type, failed.cost) == ("UnavailableError", 0)
+    assert answered.reason == "fallback: tier small failed"
+
+
+async def test_a_stream_falls_back_before_its_first_chunk(provider: LoopbackProvider, routed: Make) -> None:
+    provider.on("small", Reply(text="Why not?", disconnect_after=0))
+    provider.on("large", Reply(text="The large answer"))
+    assert texts([c async for c in routed(gate=at_once).astream("Why?")]) == ["The", " large", " answer"]
+
+
+async def test_a_stream_never_falls_back_after_its_first_chunk(provider: LoopbackProvider, routed: Make) -> None:
+    provider.on("large", Reply(text="The large answer", error_after=2))
+    seen: list[Any] = []
+
+    async def collect() -> None:
+        async for chunk in routed(task={"min_tier": "large"}).astream("Why?"):
+            seen.append(chunk)
+
+    with pytest.raises(StreamBrokenError) as caught:
+        await collect()
+    assert "".join(texts(seen)) == caught.value.partial == "The large"
+    assert provider.count() == 1
+
+
+def test_all_models_failing_is_one_error(provider: LoopbackProvider, routed: Make) -> None:
+    provider.on("small", Reply(status=401))
+    provider.on("large", Reply(status=401))
+    with pytest.raises(AllModelsFailedError, match=r"(?s)ollama:small: Auth.*openai:large: Auth"):
+        routed().invoke("Why?")
+
+
+async def test_an_early_stop_closes_the_call(provider: LoopbackProvider, routed: Make) -> None:
+    provider.on("large", Reply(text="one two three four", stall_after=2, gate=threading.Event()))
+    stream: Any = routed(task={"min_tier": "large"}).astream("Count")
+    first = await anext(stream)
+    assert first.text == "one"
+    await stream.aclose()
+    # LangChain leaves the model's own generator to the event loop, so the loop has to go on for a moment.
+    await asyncio.to_thread(provider.wait_until, lambda: provider.calls[0].client_closed)
+    assert not provider.calls[0].completed
+
+
+def test_callbacks_count_the_accepted_call_only(provider: LoopbackProvider, routed: Make) -> None:
+    provider.on("small", Reply(text=DRAFT))
+    provider.on("large", Reply(text="The large answer"))
+    usage = UsageMetadataCallbackHandler()
+    routed().invoke("Why?", config={"callbacks": [usage]})
+    counted = usage.usage_metadata["large"]
+    assert (counted["input_tokens"], counted["output_tokens"]) == (
+        provider.calls[1].billed_input,
+        provider.calls[1].billed_output,
+    )
+    assert list(usage.usage_metadata) == ["large"]
+
+
+def test_a_stream_counts_its_usage_once(provider: LoopbackProvider, routed: Make) -> None:
+    provider.on("large", Reply(text="The large answer"))
+    chunks = list(routed(task={"min_tier": "large"}).stream("Why?"))
+    whole = chunks[0]
+    for chunk in chunks[1:]:
+        whole = whole + chunk
+    assert whole.usage_metadata is not None
+    assert whole.usage_metadata["output_tokens"] == provider.calls[0].billed_output
+    assert whole.response_metadata["tierwise"]["tier"] == "large"
+
+
+def test_a_judge_is_a_call_of_the_framework_s_own_model(
+    provider: LoopbackProvider, routed: Make, replies: list[Answer]
+) -> None:
+    provider.on("small", Reply(text="Because."))
+    provider.on("large", Reply(json={"reason": "It is so.", "score": 9}))
+    chat = routed(verifier=Judge())
+    assert chat.invoke("Why?").text == "Because."
+    assert [r.purpose for r in replies[0].attempts] == ["answer", "judge"]
+    assert provider.calls[1].schema is not None
+    assert provider.calls[1].options["temperature"] == 0.0
+    assert provider.calls[1].options["max_completion_tokens"] == 160
+
+
+def test_a_tool_call_written_as_text_is_repaired(provider: LoopbackProvider, routed: Make) -> None:
+    provider.on("small", Reply(json={"name": "look_up", "arguments": {"word": "tier"}}))
+    form = {"type": "function", "function": {"name": "look_up", "parameters": {"type": "object"}}}
+    model = routed().bind_tools([form])
+    message = model.invoke("Look it up")
+    assert message.content == ""
+    assert [(c["name"], c["args"]) for c in message.tool_calls] == [("look_up", {"word": "tier"})]
+    chunks: list[Any] = list(model.stream("Look it up"))
+    assert "".join(texts(chunks)) == ""
+    assert [c["name"] for chunk in chunks for c in chunk.tool_call_chunks] == ["look_up"]
+
+
+def test_an_unknown_model_is_refused_at_the_start(routed: Make) -> None:
+    model = routed()
+    with pytest.raises(UnknownNameError, match="did you mean 'small'"):
+        RoutedChatModel(model.router, models={"smal": model})
+
+
+def test_failed_tools_are_seen_by_policies() -> None:
+    history = [
+        HumanMessage("Look"),
+        AIMessage("", tool_calls=[{"name": "look", "args": {"at": 1}, "id": "c1"}]),
+        ToolMessage("no", tool_call_id="c1", name="look", status="error"),
+    ]
+    core = to_core(history)
+    assert core[-1].failed
+    assert core[1].tool_calls[0].arguments == {"at": 1}
+    back = from_core(core)
+    assert [m.type for m in back] == ["human", "ai", "tool"]
+    assert isinstance(back[1], AIMessage)
+    assert back[1].tool_calls[0]["args"] == {"at": 1}

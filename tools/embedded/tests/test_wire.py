@@ -153,6 +153,13 @@ def was_cut(answer: dict[str, Any]) -> bool:
     return any("length" in (end.get("done_reason"), end.get("finish_reason")) for end in ends)
 
 
+def without_chance(request: dict[str, Any]) -> dict[str, Any]:
+    """A sampled answer may end otherwise than the recorded one: take the likeliest."""
+    if request["path"] != "/v1/chat/completions":
+        return request
+    return {**request, "body": {"temperature": 0, **request["body"]}}
+
+
 def expected_headers(headers: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in headers.items() if name in ("Content-Type", "Allow")}
 
@@ -160,7 +167,7 @@ def expected_headers(headers: dict[str, str]) -> dict[str, str]:
 def check(url: str, name: str) -> None:
     recording = load(name)
     host = "tierwise.example" if name == "26_bad_host" else None
-    status, headers, body = send(url, recording["request"], host=host)
+    status, headers, body = send(url, without_chance(recording["request"]), host=host)
     assert status == recording["status"], body
     expected = expected_headers(recording["headers"])
     assert expected_headers(headers) == expected

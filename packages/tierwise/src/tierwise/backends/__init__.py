@@ -3,8 +3,8 @@
 from tierwise.backends.base import Backend, replay
 from tierwise.backends.failures import failure_of, provider_failures
 from tierwise.backends.function import FunctionBackend
-from tierwise.backends.native import native_models
 from tierwise.backends.history import portable
+from tierwise.backends.native import native_models
 from tierwise.backends.registry import BackendLike, Backends
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "FunctionBackend",
     "failure_of",
     "native_models",
+    "portable",
     "provider_failures",
     "replay",
 ]

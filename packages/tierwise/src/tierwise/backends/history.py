@@ -10,7 +10,6 @@ are paired as every provider asks for: each call has an id of its own and one re
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -147,6 +146,8 @@ def _id(given: str, form: re.Pattern[str] | None, used: set[str]) -> str:
 
 
 def _digest(text: str) -> str:
+    import hashlib
+
     number = int.from_bytes(hashlib.sha256(text.encode("utf-8", errors="replace")).digest()[:8], "big")
     letters: list[str] = []
     for _ in range(_LENGTH):

@@ -1,0 +1,130 @@
+"""LiteLLM's errors as ours: told by what caused them, since LiteLLM gives every error a status."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
+
+from tierwise.backends.failures import failure_kind, retry_after
+from tierwise.errors import BackendError, BadResponseError, CallTimeoutError, UnavailableError
+
+__all__ = ["failure", "timed_out", "without_secrets"]
+
+_LONGEST = 500
+"""Characters of a provider's message that are kept."""
+
+_PREFIX = re.compile(r"^(?:litellm\.)?[A-Za-z]+(?:Error|Exception|Timeout)(?::| -) ")
+_SECRET_NAME = re.compile(r"key|token|secret|password|credential|authorization", re.IGNORECASE)
+_SECRET_VARIABLE = re.compile(r"(?:KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS)$")
+_SECRET_SHAPE = re.compile(r"\bsk-[\w-]{6,}|(?<=[?&]key=)[^&\s'\"]+|(?<=Bearer )[^\s'\"]+")
+_SHORTEST_SECRET = 8
+"""Characters. Anything shorter is no credential, and would be cut out of ordinary words."""
+
+
+def failure(error: Exception, model: str, options: Mapping[str, Any], *, streaming: bool) -> BackendError:
+    """The failure that an error of LiteLLM's stands for.
+
+    Args:
+        error: What LiteLLM raised.
+        model: The model's id, for the message.
+        options: The call's options, whose credentials are cut out of the message.
+        streaming: The error came out of a stream, which may have begun under HTTP 200.
+    """
+    causes = list(_causes(error))
+    text = f"{model}: {_reason(error, options)}"
+    replied = _reply(causes)
+    if replied is None:
+        return _without_reply(error, causes, text, streaming)
+    status, headers = replied
+    names = {kind.__name__ for cause in causes for kind in type(cause).__mro__}
+    return failure_kind(status, text, names)(text, status=status, retry_after=retry_after(headers))
+
+
+def timed_out(model: str, seconds: float) -> CallTimeoutError:
+    """The failure of a call that took too long."""
+    return CallTimeoutError(f"{model}: no answer within {seconds:g} s")
+
+
+def without_secrets(text: str, options: Mapping[str, Any]) -> str:
+    """The text without the credentials of the options and of the environment, and without what looks like one."""
+    for secret in sorted(_secrets(options), key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return _SECRET_SHAPE.sub("***", text)
+
+
+def _without_reply(error: Exception, causes: list[BaseException], text: str, streaming: bool) -> BackendError:
+    import aiohttp
+    import httpx
+    import openai
+
+    if _any(causes, httpx.TimeoutException, openai.APITimeoutError, TimeoutError):
+        return CallTimeoutError(text)
+    if _any(causes, httpx.RemoteProtocolError, aiohttp.ClientPayloadError):
+        return BadResponseError(text)
+    if _any(causes, httpx.TransportError, OSError):
+        return UnavailableError(text)
+    if streaming or _any(causes, ValueError):
+        return BadResponseError(text)
+    status = getattr(error, "status_code", None)
+    if isinstance(status, int) and 400 <= status < 500:
+        # LiteLLM itself refused to send the request: no key, a setting that the provider does not have.
+        return failure_kind(status, text, {type(error).__name__})(text, status=status)
+    return BadResponseError(text)
+
+
+def _reply(causes: list[BaseException]) -> tuple[int, Any] | None:
+    """Status and headers of the provider's own error reply, if it sent one.
+
+    LiteLLM's errors carry a status in any case, often one that it made up; the errors of the HTTP clients beneath it
+    tell whether there was a reply.
+    """
+    import httpx
+    import openai
+
+    for cause in causes:
+        made_up = type(cause).__module__.startswith("litellm.exceptions")
+        if isinstance(cause, httpx.HTTPStatusError) or (isinstance(cause, openai.APIStatusError) and not made_up):
+            return cause.response.status_code, cause.response.headers
+    return None
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and all that led to it, nearest first."""
+    seen: set[int] = set()
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        cause = waiting.pop(0)
+        if cause is None or id(cause) in seen:
+            continue
+        seen.add(id(cause))
+        yield cause
+        waiting += [getattr(cause, "original_exception", None), cause.__cause__, cause.__context__]
+
+
+def _any(causes: list[BaseException], *kinds: type[BaseException]) -> bool:
+    return any(isinstance(cause, kinds) for cause in causes)
+
+
+def _reason(error: Exception, options: Mapping[str, Any]) -> str:
+    text = str(error).split(" Original exception:")[0].strip()
+    while match := _PREFIX.match(text):
+        text = text[match.end() :]
+    return without_secrets(text, options)[:_LONGEST] or type(error).__name__
+
+
+def _secrets(options: Mapping[str, Any]) -> Iterator[str]:
+    named = [v for k, v in _flat(options) if _SECRET_NAME.search(k)]
+    named += [v for k, v in os.environ.items() if _SECRET_VARIABLE.search(k)]
+    for value in named:
+        if isinstance(value, str):
+            yield from (part for part in {value, value.removeprefix("Bearer ")} if len(part) >= _SHORTEST_SECRET)
+
+
+def _flat(options: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in options.items():
+        if isinstance(value, Mapping):
+            yield from _flat(cast("Mapping[str, Any]", value))  # headers
+        else:
+            yield name, value

@@ -1,0 +1,81 @@
+"""What a model's id means to LiteLLM, and where its content goes."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from tierwise.errors import UnknownNameError
+from tierwise.fleet import ModelSpec
+
+__all__ = ["check_provider", "provider_of", "stays_here", "takes_cache_markers"]
+
+_PROVIDERS: Mapping[str, str] = {
+    "aws": "bedrock",
+    "fireworks": "fireworks_ai",
+    "google": "gemini",
+    "google-gla": "gemini",
+    "google-vertex": "vertex_ai",
+    "moonshotai": "moonshot",
+    # `ollama/` of LiteLLM is the completion route, which knows no tools.
+    "ollama": "ollama_chat",
+    "together": "together_ai",
+    "x-ai": "xai",
+}
+"""What ids and price catalogues call a provider, and what LiteLLM calls it. All other prefixes are LiteLLM's own."""
+
+_LOCAL_SERVERS = frozenset({"hosted_vllm", "llamafile", "lm_studio", "ollama_chat", "openai"})
+"""Providers whose models can run behind an address of one's own."""
+
+_CACHE_MARKERS = frozenset({"anthropic", "bedrock"})
+
+
+def provider_of(model: ModelSpec) -> str:
+    """What LiteLLM calls the model's provider."""
+    return _PROVIDERS.get(model.provider, model.provider)
+
+
+def check_provider(library: Any, model: ModelSpec) -> None:
+    """Refuses a provider that LiteLLM does not know.
+
+    Raises:
+        UnknownNameError: It does not; the message names the nearest.
+    """
+    known = {str(getattr(p, "value", p)) for p in library.provider_list}
+    if provider_of(model) not in known and "custom_llm_provider" not in model.options:
+        raise UnknownNameError("provider", model.provider, sorted(known | set(_PROVIDERS)), where=f"model {model.id!r}")
+
+
+def takes_cache_markers(model: ModelSpec) -> bool:
+    """True if the provider's API has markers for its prompt cache; others refuse a request that holds them."""
+    return provider_of(model) in _CACHE_MARKERS
+
+
+def stays_here(model: ModelSpec, options: Mapping[str, Any]) -> bool:
+    """True if content that is sent to the model demonstrably stays on this machine.
+
+    Only an address that was given, and that is this machine's own, counts: what LiteLLM would take from the
+    environment may change after this was asked. A proxy on this machine hands content on, and so does an Ollama that is
+    asked for one of its cloud models.
+    """
+    address = options.get("api_base") or options.get("base_url")
+    if not isinstance(address, str) or "custom_llm_provider" in options:
+        return False
+    if provider_of(model) not in _LOCAL_SERVERS or model.name.endswith(("-cloud", ":cloud")):
+        return False
+    return _is_loopback(address)
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        host = urlsplit(address).hostname or ""
+    except ValueError:
+        return False
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

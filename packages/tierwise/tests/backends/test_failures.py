@@ -43,9 +43,17 @@ def test_a_status_says_what_failed(status: int, kind: type[errors.BackendError])
     assert failure.status == status
 
 
-def test_an_overflow_is_told_from_another_bad_request() -> None:
-    failure = failure_of(ClientError("code: context_length_exceeded", 400))
-    assert type(failure) is errors.ContextOverflowError
+@pytest.mark.parametrize(
+    "text",
+    [
+        "code: context_length_exceeded",
+        "This model's maximum context length is 8192 tokens",
+        "prompt is too long: 210000 tokens > 200000 maximum",
+        '{"type": "exceed_context_size_error"}',
+    ],
+)
+def test_an_overflow_is_told_from_another_bad_request(text: str) -> None:
+    assert type(failure_of(ClientError(text, 400))) is errors.ContextOverflowError
 
 
 @pytest.mark.parametrize(("headers", "seconds"), [({"retry_after": "7"}, 7.0), ({"retry_after_ms": "250"}, 0.25)])

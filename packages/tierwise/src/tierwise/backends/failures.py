@@ -50,7 +50,16 @@ _BY_NAME: Mapping[str, type[BackendError]] = {
     "ValidationError": BadResponseError,
 }
 
-_OVERFLOW = ("context_length_exceeded", "context length", "context window", "ContextOverflow", "ContextLengthExceeded")
+_OVERFLOW = (
+    "context_length_exceeded",
+    "exceed_context_size",
+    "context length",
+    "context window",
+    "prompt is too long",
+    "ContextOverflow",
+    "ContextLengthExceeded",
+    "ContextWindowExceeded",
+)
 
 
 @contextmanager

@@ -39,9 +39,10 @@ class LabelTable(Policy):
     The job label is the strongest simple feature there is. Abstains where the task names no job, or one that is not in
     the table, and where none of the table's models may and can take the task.
 
-    Means of few outcomes are shrunk towards the model's overall mean:
-    (count * mean + prior * overall) / (count + prior), the empirical-Bayes estimate for categories of Micci-Barreca, "A preprocessing scheme for high-cardinality
-    categorical attributes", SIGKDD Explorations 3(1), 2001.
+    Means of few outcomes are shrunk towards the model's overall mean, as if `prior` outcomes more had scored that: the
+    empirical-Bayes estimate for categories of Micci-Barreca, "A preprocessing scheme for high-cardinality categorical
+    attributes", SIGKDD Explorations 3(1), 2001. Where the mean cost of a label's models is not known, the lower tier
+    counts as the cheaper.
 
     Args:
         cells: A mean for each label and each tier, alias or model's id.
@@ -50,8 +51,6 @@ class LabelTable(Policy):
             quality * score + (1 - quality) * (1 - cost) is taken, both scaled to run from 0 to 1 over the label's
             models (Avengers-Pro, arXiv:2508.12631).
         prior: How many outcomes the overall mean counts for.
-
-    Where the mean cost of a label's models is not known, the lower tier counts as the cheaper.
 
     Raises:
         ConfigError: There are no cells, two are for the same label and model, an argument is out of its range, or a

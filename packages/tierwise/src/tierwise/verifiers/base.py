@@ -140,7 +140,11 @@ class FunctionVerifier(Verifier):
 
     def check(self, task: Task, outcome: Outcome) -> Verdict:
         """See `Verifier`."""
-        return self.verdict(self._function(task, outcome) if self._takes_task else self._function(outcome))
+        return self.verdict(self.ask(task, outcome))
+
+    def ask(self, task: Task, outcome: Outcome) -> Any:
+        """What the function says."""
+        return self._function(task, outcome) if self._takes_task else self._function(outcome)
 
     def verdict(self, answer: Any) -> Verdict:
         """The verdict that a function's answer stands for."""

@@ -6,10 +6,11 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from tierwise.context import Context
-from tierwise.errors import ConfigError, RoutingError
+from tierwise.context import Context, misfit
+from tierwise.errors import ConfigError
 from tierwise.fleet.model import ModelSpec
 from tierwise.flow import Attempt, Flow, Outcome, Verdict, call
+from tierwise.quoting import enclosed, shortened
 from tierwise.schema import parse_output
 from tierwise.task import Message, Task
 from tierwise.verifiers.base import Expense, Verifier
@@ -38,12 +39,21 @@ _SYSTEM = (
 class Judge(Verifier):
     """Asks a model for a score from 0 to 10 and accepts from a threshold on. Abstains on turns that call tools.
 
+    The judge is another model than the one that answered; if there is none that may and can take the request, the model
+    judges itself, and evidence and receipt say so. Request and answer reach it as data, with the request's images. It
+    abstains where no judge may see the task, where the call fails, or gives no valid grade.
+
     Args:
         model: A tier's name, an alias or a model's id; by default the tier above the one that answered.
         rubric: What is judged.
         threshold: The lowest share of the full score, from 0 to 1, that is accepted.
-        calibrated: Whether the threshold comes from calibration on labelled rows. A receipt says if not.
+        calibrated: Whether the threshold comes from calibration on labelled rows. Evidence and receipt say if not.
         max_output_tokens: The longest judgement, in tokens.
+        max_characters: How much of the conversation is shown, and how much of the answer: the latest messages, and of a
+            text that is longer its beginning and its end.
+
+    Raises:
+        ConfigError: The threshold is not between 0 and 1, or a bound not above zero.
     """
 
     expense = Expense.MODEL
@@ -56,54 +66,93 @@ class Judge(Verifier):
         threshold: float = 0.7,
         calibrated: bool = False,
         max_output_tokens: int = 160,
+        max_characters: int = 24_000,
     ) -> None:
         if not 0 <= threshold <= 1:
             raise ConfigError(f"threshold={threshold!r} must be between 0 and 1", setting="threshold", value=threshold)
+        for setting, value in (("max_output_tokens", max_output_tokens), ("max_characters", max_characters)):
+            if not value > 0:
+                raise ConfigError(f"{setting}={value!r} must be above zero", setting=setting, value=value)
         self._model = model
         self._rubric = rubric
         self._threshold = threshold
         self._calibrated = calibrated
         self._max_output_tokens = max_output_tokens
+        self._max_characters = max_characters
 
     def flow(self, task: Task, outcome: Outcome, context: Context) -> Flow[Verdict]:
         """See `Verifier`."""
         if outcome.tool_calls:
-            return self.abstain("a turn that calls tools")
-        question = task.derive(
-            [Message("system", _SYSTEM), Message("user", self._question(task, outcome))],
-            job="judge",
-            output_schema=_SCHEMA,
-            max_output_tokens=self._max_output_tokens,
+            return self.abstain("a turn that calls tools", quotes=False)
+        question = self._question(task, outcome)
+        model = self._judge(question, outcome, context)
+        if model is None:
+            return self.abstain("no model may and can judge this", quotes=False)
+        judge = f"{model.key} (the model that answered)" if model.id == outcome.attempt.model.id else model.key
+        answer = yield from call(
+            Attempt(
+                question,
+                model,
+                context.tier_of(model),
+                purpose="judge",
+                temperature=0.0,
+                reason=f"{judge} judges {outcome.attempt.model.key}",
+            )
         )
-        try:
-            model, tier = self._judge(question, outcome, context)
-        except RoutingError as error:
-            return self.abstain(f"no judge may or can take this: {error}", quotes=False)
-        answer = yield from call(Attempt(question, model, tier, purpose="judge", temperature=0.0))
         if not answer.ok:
-            return self.abstain(f"the judge {model.key} failed: {type(answer.error).__name__}", quotes=False)
+            return self.abstain(f"the judge {judge} failed: {type(answer.error).__name__}", quotes=False)
         try:
             grade = parse_output(_SCHEMA, answer.text)
         except ValueError:
-            return self.abstain(f"the judge {model.key} gave no valid grade", quotes=False)
-        score = grade["score"] / _SCALE
-        figures: dict[str, Any] = {"score": score, "threshold": self._threshold, "calibrated": self._calibrated}
-        evidence = f"{model.key} gave {grade['score']}/{_SCALE}: {grade['reason']}"
-        return self.accept(evidence, **figures) if score >= self._threshold else self.reject(evidence, **figures)
+            return self.abstain(f"the judge {judge} gave no valid grade", quotes=False)
+        return self._graded(judge, grade)
 
     def refs(self) -> Iterable[str]:
         """See `Verifier`."""
         return () if self._model is None else (self._model,)
 
-    def _judge(self, question: Task, outcome: Outcome, context: Context) -> tuple[ModelSpec, str]:
-        ref = self._model or context.above(outcome.attempt.tier).name
-        model = context.models(ref, question)[0]
-        return model, context.tier_of(model)
+    def _graded(self, judge: str, grade: dict[str, Any]) -> Verdict:
+        score = grade["score"] / _SCALE
+        bar = "" if self._calibrated else f" (from {self._threshold * _SCALE:g} on is accepted, not calibrated)"
+        evidence = f"{judge} gave {grade['score']}/{_SCALE}{bar}: {grade['reason']}"
+        verdict = self.accept if score >= self._threshold else self.reject
+        return verdict(evidence, score=score, threshold=self._threshold, calibrated=self._calibrated)
 
-    def _question(self, task: Task, outcome: Outcome) -> str:
-        said = [{"role": m.role, "content": m.content} for m in task.messages if m.content]
-        return (
+    def _judge(self, question: Task, outcome: Outcome, context: Context) -> ModelSpec | None:
+        """The model that is named, else one of the tier above, else of the highest; the one that answered at last."""
+        refs = [context.above(outcome.attempt.tier).name, *(tier.name for tier in reversed(context.reach))]
+        if self._model is not None:
+            refs.insert(0, self._model)
+        able = [m for ref in refs for m in context.resolve(ref) if misfit(m, question) is None]
+        others = [m for m in able if m.id != outcome.attempt.model.id]
+        return next(iter(others or able), None)
+
+    def _question(self, task: Task, outcome: Outcome) -> Task:
+        shown = (
             f"Rubric: {self._rubric}\n\n"
-            f"<request>\n{json.dumps(said, ensure_ascii=False)}\n</request>\n\n"
-            f"<answer>\n{json.dumps(outcome.text, ensure_ascii=False)}\n</answer>"
+            f"{enclosed('request', _said(task, self._max_characters))}\n\n"
+            f"{enclosed('answer', shortened(outcome.text, self._max_characters))}"
         )
+        images = tuple(image for message in task.messages for image in message.images)
+        return task.derive(
+            [Message("system", _SYSTEM), Message("user", shown, images=images)],
+            job="judge",
+            output_schema=_SCHEMA,
+            max_output_tokens=self._max_output_tokens,
+        )
+
+
+def _said(task: Task, limit: int) -> list[dict[str, str]]:
+    """The latest messages, oldest first, up to `limit` characters together."""
+    said: list[dict[str, str]] = []
+    left = limit
+    for message in reversed(task.messages):
+        if left <= 0:
+            said.append({"role": "note", "content": "earlier messages are left out"})
+            break
+        calls = [{"name": c.name, "arguments": dict(c.arguments)} for c in message.tool_calls]
+        text = message.content or (json.dumps(calls, ensure_ascii=False, default=str) if calls else "")
+        if text:
+            said.append({"role": message.role, "content": shortened(text, left)})
+            left -= len(text)
+    return said[::-1]

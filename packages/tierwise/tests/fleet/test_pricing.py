@@ -25,6 +25,9 @@ class Listed:
     def cost(self, provider: str, model: str, usage: Usage) -> Cost:
         return Cost(Decimal(7), "catalogue") if (provider, model) == ("cloud", "listed") else Cost(None)
 
+    def window(self, provider: str, model: str) -> int | None:
+        return 8192 if (provider, model) == ("cloud", "listed") else None
+
     def price(self, provider: str, model: str) -> Price | None:
         return Price(7, 7, source="catalogue") if (provider, model) == ("cloud", "listed") else None
 
@@ -104,3 +107,10 @@ def test_the_price_for_display_is_the_one_that_is_charged() -> None:
     assert shown.cost(MILLION).usd == prices.cost(model, None, MILLION).usd
     overridden = replace(model, price=Price(1, 1))
     assert pricing(overridden, catalogue=catalogue).price(overridden) == Price(1, 1)
+
+
+def test_the_window_is_the_models_own_or_the_listed_one() -> None:
+    prices = pricing(ModelSpec("cloud:listed"))
+    assert prices.window(ModelSpec("cloud:listed")) == 8192
+    assert prices.window(ModelSpec("cloud:listed", window=4096)) == 4096
+    assert prices.window(UNPRICED) is None

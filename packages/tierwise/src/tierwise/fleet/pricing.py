@@ -27,6 +27,10 @@ class Catalogue(Protocol):
         """The model's public price for short prompts, for display."""
         ...
 
+    def window(self, provider: str, model: str) -> int | None:
+        """The model's largest context in tokens; `None` if it is not listed."""
+        ...
+
 
 class Pricing:
     """Prices what *answered*, which may not be what was asked for.
@@ -65,6 +69,13 @@ class Pricing:
             return model.price
         catalogue = self._catalogue or installed_catalogue()
         return None if catalogue is None else catalogue.price(model.provider, model.name)
+
+    def window(self, model: ModelSpec) -> int | None:
+        """The model's context in tokens, for display: its own, else the listed one; `None` if it is not known."""
+        if model.context is not None:
+            return model.context
+        catalogue = self._catalogue or installed_catalogue()
+        return None if catalogue is None else catalogue.window(model.provider, model.name)
 
     def total(self, model: ModelSpec, usages: Iterable[Usage | None]) -> Cost:
         """USD of several calls of one model; unknown if any of them is."""

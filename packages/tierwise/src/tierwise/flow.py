@@ -41,7 +41,9 @@ __all__ = [
     "call",
     "done",
     "gather",
+    "held",
     "note",
+    "revised",
 ]
 
 T = TypeVar("T")
@@ -99,6 +101,8 @@ class Prefix:
     tool_calls: tuple[ToolCall, ...] = ()
     logprobs: tuple[float, ...] = ()
     done: bool = False
+    task: Task | None = None
+    """What was asked: its tools tell a valid call from any other."""
 
 
 GateAnswer: TypeAlias = Literal["undecided", "commit", "abort"]
@@ -283,22 +287,41 @@ def done(value: T) -> Flow[T]:
     yield ()  # makes this a generator
 
 
+def revised(flow: Flow[T], change: Callable[[Attempt], Attempt]) -> Flow[T]:
+    """The same flow with each of its attempts changed, e.g. in what is shown of it, or in what it is for."""
+    try:
+        step = next(flow)
+        while True:
+            step = flow.send((yield tuple(change(item) if isinstance(item, Attempt) else item for item in step)))
+    except StopIteration as stop:
+        return stop.value
+    finally:
+        flow.close()
+
+
+def held(flow: Flow[T]) -> Flow[T]:
+    """The same flow with nothing shown while it runs, so that what it returns can still be judged."""
+    return revised(flow, _hold)
+
+
 def gather(*flows: Flow[T]) -> Flow[tuple[T, ...]]:
     """Runs flows side by side: their batches are merged step by step, so the calls of one step run at once.
 
-    All calls are made as HOLD. If one flow raises, the others are closed and the error propagates.
+    All calls are made as HOLD. Notes are passed on first, so that a flow that only has something to say does not wait
+    for another's calls. If one flow raises, the others are closed and the error propagates.
     """
+    flows = tuple(map(held, flows))
     results: dict[int, T] = {}
     waiting: dict[int, Step] = {}
     try:
         for i, flow in enumerate(flows):
             _advance(i, flow, None, waiting, results)
         while waiting:
-            order = list(waiting)
+            order = [i for i in sorted(waiting) if not _attempts(waiting[i])] or sorted(waiting)
             outcomes = yield tuple(item for i in order for item in waiting[i])
             start = 0
             for i in order:
-                end = start + sum(isinstance(item, Attempt) for item in waiting.pop(i))
+                end = start + _attempts(waiting.pop(i))
                 _advance(i, flows[i], outcomes[start:end], waiting, results)
                 start = end
     finally:
@@ -311,11 +334,14 @@ def _advance(
     i: int, flow: Flow[T], outcomes: Sequence[Outcome] | None, waiting: dict[int, Step], results: dict[int, T]
 ) -> None:
     try:
-        step = next(flow) if outcomes is None else flow.send(tuple(outcomes))
+        waiting[i] = next(flow) if outcomes is None else flow.send(tuple(outcomes))
     except StopIteration as stop:
         results[i] = stop.value
-        return
-    waiting[i] = tuple(
-        replace(item, show=Show.HOLD, gate=None) if isinstance(item, Attempt) and item.show != Show.HOLD else item
-        for item in step
-    )
+
+
+def _attempts(step: Step) -> int:
+    return sum(isinstance(item, Attempt) for item in step)
+
+
+def _hold(attempt: Attempt) -> Attempt:
+    return attempt if attempt.show == Show.HOLD else replace(attempt, show=Show.HOLD, gate=None)

@@ -30,6 +30,7 @@ ORDER = [
     {"ledger"},
     {"audit"},
     {"run"},
+    {"passage"},
     {"drive"},
     {"reply"},
     {"router"},

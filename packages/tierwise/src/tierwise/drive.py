@@ -2,21 +2,22 @@
 
 `run` and `arun` drive a flow to its end. `opened` and `aopened` are context managers, because consumers stop early:
 they give the chunks that may be shown, and close flow and call when the consumer leaves. The rules are in
-`tierwise.run`; what is here differs between sync and async by nothing but who waits.
+`tierwise.run` and `tierwise.passage`; what is here differs between sync and async by nothing but who waits.
 
 asyncio and thread pools are imported where they are used: together they would take a third of the core's import time.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 from contextvars import copy_context
 from typing import TypeVar, cast
 
 from tierwise.backends.base import replay
 from tierwise.flow import Attempt, Chunk, Flow, Outcome, Show
-from tierwise.run import Passage, Run, Steps, commits
+from tierwise.passage import Passage
+from tierwise.run import Run, Steps, Ticket, commits
 
 __all__ = ["AsyncOpened", "Opened", "aopened", "arun", "opened", "run"]
 
@@ -73,7 +74,7 @@ class Opened:
                     outcomes = ((yield from _stream(attempts[0], run, shown=True)),)
                 attempts = steps.advance(outcomes)
             self.outcome = steps.result
-            if not self.outcome.committed:
+            if steps.committed is None:
                 yield replay(self.outcome)
         finally:
             steps.close()
@@ -111,7 +112,7 @@ class AsyncOpened:
                     outcomes = (stream.outcome,)
                 attempts = steps.advance(outcomes)
             self.outcome = steps.result
-            if not self.outcome.committed:
+            if steps.committed is None:
                 yield replay(self.outcome)
         finally:
             steps.close()
@@ -139,59 +140,66 @@ async def aopened(flow: Flow[Outcome], run: Run) -> AsyncGenerator[AsyncOpened]:
 
 def _calls(attempts: tuple[Attempt, ...], run: Run) -> tuple[Outcome, ...]:
     if len(attempts) == 1:
-        return (_call(attempts[0], run),)
+        return (_one(attempts[0], run),)
     from concurrent.futures import ThreadPoolExecutor
 
-    with ThreadPoolExecutor(len(attempts), thread_name_prefix="tierwise") as pool:
-        futures = [pool.submit(copy_context().run, _call, attempt, run) for attempt in attempts]
+    admitted = run.admit_all(attempts)
+    with ThreadPoolExecutor(len(admitted), thread_name_prefix="tierwise") as pool:
+        futures = [pool.submit(copy_context().run, _call, ticket, run) for ticket in admitted]
     return tuple(future.result() for future in futures)
 
 
 async def _acalls(attempts: tuple[Attempt, ...], run: Run) -> tuple[Outcome, ...]:
     if len(attempts) == 1:
-        return (await _acall(attempts[0], run),)
+        return (await _aone(attempts[0], run),)
     import asyncio
 
+    admitted = run.admit_all(attempts)
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(_acall(attempt, run)) for attempt in attempts]
+            tasks = [group.create_task(_acall(ticket, run)) for ticket in admitted]
     except BaseExceptionGroup as errors:
-        raise _first(errors) from None
+        error = _first(errors)
+        raise error from error.__cause__
+    finally:
+        # A task that is cancelled before its first step never runs, and so never settles its call.
+        run.withdraw(admitted, asyncio.CancelledError())
     return tuple(task.result() for task in tasks)
 
 
-def _call(attempt: Attempt, run: Run) -> Outcome:
+def _one(attempt: Attempt, run: Run) -> Outcome:
     if attempt.show == Show.GATED:
         return _drained(_stream(attempt, run, shown=False))
-    ticket = run.admit(attempt)
+    return _call(run.admit(attempt), run)
+
+
+async def _aone(attempt: Attempt, run: Run) -> Outcome:
+    if attempt.show != Show.GATED:
+        return await _acall(run.admit(attempt), run)
+    stream = _AsyncStream(attempt, run, shown=False)
+    async with aclosing(stream.chunks) as chunks:
+        async for _ in chunks:
+            pass
+    return stream.outcome
+
+
+def _call(ticket: Ticket | Outcome, run: Run) -> Outcome:
     if isinstance(ticket, Outcome):
         return ticket
     try:
-        run.ledger.begin(ticket.row, attempt.task)
+        run.ledger.begin(ticket.row, ticket.attempt.task)
         outcome = ticket.backend.call(ticket.attempt)
     except BaseException as error:  # noqa: BLE001 - settled, then raised again unless it is a failure
         return run.fail(ticket, error)
     return commits(run.settle(ticket, outcome))
 
 
-async def _acall(attempt: Attempt, run: Run) -> Outcome:
-    if attempt.show == Show.GATED:
-        stream = _AsyncStream(attempt, run, shown=False)
-        async for _ in stream.chunks:
-            pass
-        return stream.outcome
-    ticket = run.admit(attempt)
+async def _acall(ticket: Ticket | Outcome, run: Run) -> Outcome:
     if isinstance(ticket, Outcome):
         return ticket
     try:
-        await run.ledger.abegin(ticket.row, attempt.task)
-        if ticket.attempt.timeout is None:
-            outcome = await ticket.backend.acall(ticket.attempt)
-        else:
-            import asyncio
-
-            async with asyncio.timeout(ticket.attempt.timeout):
-                outcome = await ticket.backend.acall(ticket.attempt)
+        await run.ledger.abegin(ticket.row, ticket.attempt.task)
+        outcome = await _in_time(run, lambda: ticket.backend.acall(ticket.attempt))
     except BaseException as error:  # noqa: BLE001 - settled, then raised again unless it is a failure
         return run.fail(ticket, error)
     return commits(run.settle(ticket, outcome))
@@ -235,7 +243,10 @@ class _AsyncStream:
         passage = Passage(ticket, run, shown=shown)
         try:
             await run.ledger.abegin(ticket.row, attempt.task)
-            async with ticket.backend.aopen(ticket.attempt) as chunks, aclosing(_timed(chunks, run)) as timed:
+            async with AsyncExitStack() as stack:
+                opening = ticket.backend.aopen(ticket.attempt)
+                chunks = await _in_time(run, lambda: stack.enter_async_context(opening))
+                timed = await stack.enter_async_context(aclosing(_timed(chunks, run)))
                 async for chunk in timed:
                     for ready in passage.feed(chunk):
                         yield ready
@@ -254,19 +265,33 @@ class _AsyncStream:
 
 async def _timed(chunks: AsyncIterator[Chunk], run: Run) -> AsyncGenerator[Chunk]:
     """The chunks, with the deadline over each wait."""
-    if run.remaining() is None:
-        async for chunk in chunks:
-            yield chunk
-        return
-    import asyncio
-
     while True:
         try:
-            async with asyncio.timeout(run.remaining()):
-                chunk = await anext(chunks)
+            chunk = await _in_time(run, chunks.__anext__)
         except StopAsyncIteration:
             return
         yield chunk
+
+
+async def _in_time(run: Run, make: Callable[[], Awaitable[T]]) -> T:
+    """Awaits what `make` gives, under the run's deadline.
+
+    Raises:
+        DeadlineError: It passed; what was awaited is cancelled.
+    """
+    left = run.remaining()
+    if left is None:
+        return await make()
+    import asyncio
+
+    limit = asyncio.timeout(left)
+    try:
+        async with limit:
+            return await make()
+    except TimeoutError:
+        if limit.expired():
+            raise run.late() from None
+        raise
 
 
 def _drained(stream: Generator[Chunk, None, T]) -> T:

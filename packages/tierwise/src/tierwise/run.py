@@ -1,24 +1,26 @@
 """The rules that all four drivers share. Nothing in here calls a model.
 
 A `Run` admits calls (trust, deadline, limits, an intent in the ledger), settles them (usage, cost, a row) and keeps the
-record. `Steps` advances a flow and answers its notes. A `Passage` decides what of a streamed call is shown.
+record. `Steps` advances a flow and answers its notes. What of a streamed call is shown is decided in
+`tierwise.passage`.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from tierwise.backends.base import Backend
 from tierwise.backends.registry import Backends
 from tierwise.backends.repair import repaired
-from tierwise.errors import BackendError, DeadlineError, FlowError, LimitError, StreamBrokenError, TrustError
-from tierwise.fleet.price import Usage
+from tierwise.errors import BackendError, DeadlineError, FlowError, LedgerError, LimitError, TrustError
+from tierwise.fleet.price import Cost, Usage
 from tierwise.fleet.pricing import Pricing
-from tierwise.flow import Attempt, Chunk, Decided, Flow, Judged, Note, Outcome, Prefix, Show, Stated
+from tierwise.flow import Attempt, Decided, Flow, Judged, Note, Outcome, Purpose, Show, Stated
 from tierwise.ids import new_id
 from tierwise.ledger.base import Ledger
 from tierwise.ledger.rows import Row
@@ -26,9 +28,15 @@ from tierwise.limits.base import Limit, Reservation
 from tierwise.state import State
 from tierwise.task import CHARS_PER_TOKEN, Task
 
-__all__ = ["Passage", "Run", "Steps", "Ticket"]
+__all__ = ["INTERRUPTED", "Run", "Steps", "Ticket", "commits", "counted", "estimated"]
 
 T = TypeVar("T")
+
+INTERRUPTED = "interrupted"
+"""The finish reason of a call whose consumer left before its end."""
+
+DELIVERED: frozenset[Purpose] = frozenset({"answer", "synthesis"})
+"""What a call can be for whose answer the user gets."""
 
 _ZERO = Decimal(0)
 
@@ -43,6 +51,14 @@ class Ticket:
     """Monotonic seconds."""
     row: Row
     reservations: list[Reservation] = field(default_factory=list[Reservation])
+    settled: bool = False
+
+    def release(self, outcome: Outcome) -> None:
+        """Settles every reservation, even if one of them cannot be."""
+        self.settled = True
+        with ExitStack() as stack:
+            for reservation in self.reservations:
+                stack.callback(reservation.settle, outcome)
 
 
 class Run:
@@ -91,8 +107,12 @@ class Run:
             return None
         left = self._ends - self._clock()
         if left <= 0:
-            raise DeadlineError(self.task.deadline or 0.0)
+            raise self.late()
         return left
+
+    def late(self) -> DeadlineError:
+        """The error that says that the deadline passed."""
+        return DeadlineError(self.task.deadline or 0.0)
 
     def admit(self, attempt: Attempt) -> Ticket | Outcome:
         """Whether a call may go: a ticket, or a failed outcome that cost nothing.
@@ -131,49 +151,67 @@ class Run:
             for limit in self._limits:
                 ticket.reservations.append(limit.reserve(attempt))
         except LimitError as error:
-            outcome = Outcome(attempt, error=error)
-            _release(ticket, outcome)
-            self._keep(replace(_failed(row, error), state="refused", cost=_ZERO, cost_source="refused"))
+            outcome = Outcome(attempt, error=error, cost=_ZERO)
+            self._refuse(ticket, outcome)
             return outcome
+        except BaseException as error:
+            ticket.release(Outcome(attempt, error=error))
+            raise
         self._rows[row.call_id] = row
         return ticket
 
+    def admit_all(self, attempts: Iterable[Attempt]) -> list[Ticket | Outcome]:
+        """Admits the calls of a batch in their order; if one is not allowed at all, none of them goes.
+
+        Raises:
+            TierwiseError: See `admit`.
+        """
+        admitted: list[Ticket | Outcome] = []
+        try:
+            for attempt in attempts:
+                admitted.append(self.admit(attempt))  # noqa: PERF401 - those before an error are withdrawn
+        except BaseException as error:
+            self.withdraw(admitted, error)
+            raise
+        return admitted
+
+    def withdraw(self, admitted: Iterable[Ticket | Outcome], cause: BaseException) -> None:
+        """Gives back what was set aside for calls that were admitted and, because of the cause, never made."""
+        for ticket in admitted:
+            if isinstance(ticket, Ticket) and not ticket.settled:
+                self._refuse(ticket, Outcome(ticket.attempt, error=cause, cost=_ZERO))
+
+    def _refuse(self, ticket: Ticket, outcome: Outcome) -> None:
+        assert outcome.error is not None  # noqa: S101 - a refusal has a reason
+        try:
+            self._keep(replace(_failed(ticket.row, outcome.error), state="refused", cost=_ZERO, cost_source="refused"))
+        finally:
+            ticket.release(outcome)
+
     def settle(self, ticket: Ticket, outcome: Outcome, *, first_token: float | None = None) -> Outcome:
         """The outcome with what the driver knows of it: cost, latency, repaired tool calls; its row is written."""
-        latency = self._clock() - ticket.started
-        model = ticket.attempt.model
         outcome = repaired(outcome)
-        if outcome.repaired:
-            outcome = replace(outcome, raw=ticket.backend.rebuilt(outcome))
-        usage = outcome.usage
-        if outcome.error is None and ticket.attempt.work is None:
-            usage = _counted(outcome)
-            self._state.observe_latency(model.key, latency)
-        cost = self._pricing.cost(model, outcome.model, usage)
-        outcome = replace(
-            outcome, attempt=ticket.attempt, usage=usage, cost=cost.usd, latency=latency, first_token=first_token
-        )
-        row = replace(
-            ticket.row,
-            state="settled",
-            answered_by=outcome.model,
-            usage=usage,
-            cost=cost.usd,
-            cost_source=cost.source,
-            latency=latency,
-            first_token=first_token,
-            finish_reason="aborted" if outcome.aborted else outcome.finish_reason,
-            repaired=outcome.repaired,
-            tool_calls=len(outcome.tool_calls) if outcome.error is None else None,
-        )
-        if outcome.error is not None:
-            row = _failed(row, outcome.error)
-            if usage is None and _never_billed(outcome.error):
-                row = replace(row, cost=_ZERO, cost_source="failed")
-                outcome = replace(outcome, cost=_ZERO)
-        self._keep(row, outcome)
-        _release(ticket, outcome)
+        try:
+            outcome, source = self._priced(ticket, outcome)
+            outcome = replace(outcome, first_token=first_token)
+            self._keep(_settled(ticket.row, outcome, source), outcome)
+        finally:
+            ticket.release(outcome)
         return outcome
+
+    def _priced(self, ticket: Ticket, outcome: Outcome) -> tuple[Outcome, str]:
+        """The outcome with its usage, cost and latency, and where its price came from."""
+        attempt, usage, error = ticket.attempt, outcome.usage, outcome.error
+        latency = self._clock() - ticket.started
+        if error is None and attempt.work is None:
+            usage = counted(outcome)
+        if outcome.ok and outcome.finish_reason != INTERRUPTED:
+            self._state.observe_latency(attempt.model.key, latency)
+        if error is not None and usage is None and _never_billed(error):
+            cost = Cost(_ZERO, "failed")
+        else:
+            cost = self._pricing.cost(attempt.model, outcome.model, usage)
+        return replace(outcome, attempt=attempt, usage=usage, cost=cost.usd, latency=latency), cost.source
 
     def fail(self, ticket: Ticket, error: BaseException) -> Outcome:
         """The failed outcome of a call, if its backend calls the error a failure; the error propagates otherwise.
@@ -220,10 +258,15 @@ class Run:
                 self.statements.append(note)
 
     def deliver(self, outcome: Outcome) -> None:
-        """Marks the call whose answer the user gets."""
-        row = self._rows.get(outcome.attempt.call_id)
-        if row is not None and row.purpose not in ("answer", "synthesis"):
-            self._keep(replace(row, purpose="answer"))
+        """Marks the call whose answer the user gets, and unmarks every other that gave one."""
+        for row in self.rows:
+            purpose = row.purpose
+            if row.call_id == outcome.attempt.call_id:
+                purpose = purpose if purpose in DELIVERED else "answer"
+            elif purpose in DELIVERED and row.error_type is None:
+                purpose = "draft"
+            if purpose != row.purpose:
+                self._keep(replace(row, purpose=purpose))
 
     def _keep(self, row: Row, outcome: Outcome | None = None) -> None:
         self._rows[row.call_id] = row
@@ -242,30 +285,38 @@ class Steps(Generic[T]):
     def __init__(self, flow: Flow[T], run: Run) -> None:
         self._flow = flow
         self._run = run
-        self._committed = False
+        self.committed: Outcome | None = None
 
     def advance(self, outcomes: tuple[Outcome, ...] | None = None) -> tuple[Attempt, ...] | None:
         """Sends what came back and gives the next calls to make; `None` at the flow's end.
 
         Raises:
-            FlowError: The flow asks for another call after one that was shown.
+            FlowError: After a call that was shown, the flow asks for another, or returns something else.
         """
-        self._committed = self._committed or any(o.committed for o in outcomes or ())
+        self.committed = self.committed or next((o for o in outcomes or () if o.committed), None)
         try:
             step = next(self._flow) if outcomes is None else self._flow.send(outcomes)
             while not any(isinstance(item, Attempt) for item in step):
                 self._note(step)
                 step = self._flow.send(())
         except StopIteration as stop:
-            self.result = stop.value
+            self.result = self._returned(stop.value)
             return None
         self._note(step)
         attempts = tuple(item for item in step if isinstance(item, Attempt))
-        if self._committed:
+        if self.committed is not None:
             raise FlowError("a committed outcome is what the flow returns, at once; it asked for another call")
         if len(attempts) > 1 and any(a.show != Show.HOLD for a in attempts):
             raise FlowError("calls made side by side must be HOLD")
         return attempts
+
+    def _returned(self, result: T) -> T:
+        shown = self.committed
+        if shown is None:
+            return result
+        if not isinstance(result, Outcome) or result.attempt.call_id != shown.attempt.call_id:
+            raise FlowError("a committed outcome is what the flow returns, at once; it returned something else")
+        return result
 
     def close(self) -> None:
         """Ends the flow wherever it stands."""
@@ -277,143 +328,44 @@ class Steps(Generic[T]):
                 self._run.take(item)
 
 
-class Passage:
-    """Decides what of a streamed call is shown, and puts its outcome together.
-
-    Args:
-        ticket: The call.
-        run: The run that it belongs to.
-        shown: Whether there is a consumer. Without one, a gated call is read in the same way and nothing is final
-            before its end.
-    """
-
-    def __init__(self, ticket: Ticket, run: Run, *, shown: bool) -> None:
-        self.aborted = False
-        self._ticket = ticket
-        self._run = run
-        self._shown = shown
-        self._gate = ticket.attempt.gate if ticket.attempt.show == Show.GATED else None
-        self._open = self._gate is None
-        self._visible = False
-        self._first: float | None = None
-        self._withheld: list[Chunk] = []
-        self._text: list[str] = []
-        self._thinking: list[str] = []
-        self._calls: list[Any] = []
-        self._logprobs: list[float] = []
-        self._raw: list[Any] = []
-        self._whole: Any = None
-        self._usage: Usage | None = None
-        self._finish: str | None = None
-        self._model: str | None = None
-
-    def feed(self, chunk: Chunk) -> Sequence[Chunk]:
-        """Takes a chunk; gives those that may be shown now."""
-        self._run.remaining()
-        self._collect(chunk)
-        if chunk.is_visible and self._first is None:
-            self._first = self._run.now() - self._ticket.started
-        if not self._open:
-            self._ask(done=False)
-        if self.aborted:
-            return ()
-        self._withheld.append(chunk)
-        if not self._open or not (self._visible or chunk.is_visible):
-            return ()
-        self._visible = True
-        ready, self._withheld = self._withheld, []
-        return ready
-
-    def end(self) -> tuple[Sequence[Chunk], Outcome]:
-        """The stream came to its end: the chunks that may still be shown, and the outcome."""
-        if not self._open and not self.aborted:
-            self._ask(done=True)
-        rest: Sequence[Chunk] = ()
-        if self._open and not self.aborted and any(c.is_visible for c in self._withheld):
-            self._visible = True
-            rest, self._withheld = self._withheld, []
-        return rest, self._settle(self._outcome(estimate=self.aborted))
-
-    def broken(self, error: BaseException) -> Outcome:
-        """The stream died.
-
-        Raises:
-            StreamBrokenError: Something had been shown, so that nothing else can be tried.
-        """
-        partial = self._outcome(estimate=bool(self._text or self._calls))
-        outcome = self._settle(replace(partial, error=error, committed=False))
-        ticket = self._ticket
-        if isinstance(error, DeadlineError) or not isinstance(error, Exception) or not ticket.backend.is_failure(error):
-            raise error
-        self._run.check_deadline(error)
-        if self._visible and self._shown:
-            raise StreamBrokenError(ticket.attempt.model.id, outcome.text, error) from error
-        return outcome
-
-    def left(self) -> None:
-        """The consumer left before the end: what was streamed is settled as an estimate."""
-        self._settle(replace(self._outcome(estimate=True), finish_reason="interrupted"))
-
-    def _ask(self, *, done: bool) -> None:
-        assert self._gate is not None  # noqa: S101 - asked only while a gate holds the call
-        prefix = Prefix("".join(self._text), tuple(self._calls), tuple(self._logprobs), done)
-        answer = self._gate(prefix)
-        self._open = answer == "commit"
-        self.aborted = answer == "abort"
-
-    def _collect(self, chunk: Chunk) -> None:
-        self._text.append(chunk.text)
-        self._thinking.append(chunk.thinking)
-        self._calls.extend(chunk.tool_calls)
-        self._logprobs.extend(chunk.logprobs)
-        if chunk.raw is not None:
-            self._raw.append(chunk.raw)
-        self._whole = chunk.whole if chunk.whole is not None else self._whole
-        self._usage = chunk.usage or self._usage
-        self._finish = chunk.finish_reason or self._finish
-        self._model = chunk.model or self._model
-
-    def _outcome(self, *, estimate: bool) -> Outcome:
-        outcome = Outcome(
-            self._ticket.attempt,
-            text="".join(self._text),
-            thinking="".join(self._thinking),
-            tool_calls=tuple(self._calls),
-            logprobs=tuple(self._logprobs) or None,
-            usage=self._usage,
-            model=self._model,
-            finish_reason=self._finish,
-            committed=self._visible and self._open,
-            aborted=self.aborted,
-            raw=self._whole if self._whole is not None else tuple(self._raw) or None,
-        )
-        return replace(outcome, usage=_estimated(outcome)) if estimate and self._usage is None else outcome
-
-    def _settle(self, outcome: Outcome) -> Outcome:
-        return self._run.settle(self._ticket, outcome, first_token=self._first)
-
-
 def commits(outcome: Outcome) -> Outcome:
-    """The outcome of a LIVE call that was made whole: it counts as shown if there is something to show."""
-    if outcome.attempt.show == Show.LIVE and outcome.error is None and (outcome.text.strip() or outcome.tool_calls):
-        return replace(outcome, committed=True)
-    return outcome
+    """The outcome of a call that was made whole: a LIVE one counts as shown if there is something to show."""
+    live = outcome.attempt.show == Show.LIVE and outcome.error is None
+    return replace(outcome, committed=live and bool(outcome.text.strip() or outcome.tool_calls))
 
 
-def _counted(outcome: Outcome) -> Usage:
+def counted(outcome: Outcome) -> Usage:
+    """The provider's own counts, or an estimate where it gave none."""
     usage = outcome.usage
     if usage is None or usage.input_tokens is None or usage.output_tokens is None:
-        return _estimated(outcome)
+        return estimated(outcome)
     return usage
 
 
-def _estimated(outcome: Outcome) -> Usage:
-    """Characters / 4 for what the provider did not count; flagged."""
+def estimated(outcome: Outcome) -> Usage:
+    """Characters / 4 for what the provider did not count, or had not yet counted to the end; flagged."""
     usage = outcome.usage or Usage()
     produced = len(outcome.text) + len(outcome.thinking) + sum(len(str(c.arguments)) for c in outcome.tool_calls)
     tokens_in = outcome.attempt.task.estimated_tokens if usage.input_tokens is None else usage.input_tokens
-    tokens_out = -(-produced // CHARS_PER_TOKEN) if usage.output_tokens is None else usage.output_tokens
+    tokens_out = max(usage.output_tokens or 0, -(-produced // CHARS_PER_TOKEN))
     return replace(usage, input_tokens=tokens_in, output_tokens=tokens_out, estimated=True)
+
+
+def _settled(row: Row, outcome: Outcome, source: str) -> Row:
+    row = replace(
+        row,
+        state="settled",
+        answered_by=outcome.model,
+        usage=outcome.usage,
+        cost=outcome.cost,
+        cost_source=source,
+        latency=outcome.latency,
+        first_token=outcome.first_token,
+        finish_reason="aborted" if outcome.aborted else outcome.finish_reason,
+        repaired=outcome.repaired,
+        tool_calls=len(outcome.tool_calls) if outcome.error is None else None,
+    )
+    return row if outcome.error is None else _failed(row, outcome.error)
 
 
 def _failed(row: Row, error: BaseException) -> Row:
@@ -422,9 +374,6 @@ def _failed(row: Row, error: BaseException) -> Row:
 
 def _never_billed(error: BaseException) -> bool:
     """True where the provider answered with an error status, or was never reached: nothing was produced."""
-    return isinstance(error, ConnectionError) or (isinstance(error, BackendError) and error.status is not None)
-
-
-def _release(ticket: Ticket, outcome: Outcome) -> None:
-    for reservation in ticket.reservations:
-        reservation.settle(outcome)
+    if isinstance(error, ConnectionError | LedgerError):
+        return True
+    return isinstance(error, BackendError) and error.status is not None

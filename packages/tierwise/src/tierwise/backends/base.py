@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    aclosing,
+    asynccontextmanager,
+    contextmanager,
+)
 from typing import Any
 
 from tierwise.errors import BackendError
@@ -66,7 +72,8 @@ class Backend(ABC):
         async def one() -> AsyncGenerator[Chunk]:
             yield replay(await self.acall(attempt))
 
-        yield one()
+        async with aclosing(one()) as chunks:
+            yield chunks
 
 
 def replay(outcome: Outcome) -> Chunk:

@@ -1,88 +1,237 @@
-"""Tool calls that a model wrote as text. Small models do it whatever their template says."""
+"""Tool calls that a model wrote as text. Small models do it whatever their template says.
+
+A block is a JSON object (or several) in the text itself, in a code fence or between tags such as `<tool_call>`. It is a
+call if it names one of the task's tools and holds arguments for it. What else the text holds decides:
+
+- Between tags it is always a call: tags are what models are trained to call with. The text around them stays text.
+- Elsewhere it is one only if the block is the message's substance: all blocks are calls, and the prose around them is
+  short, and does not say that it shows an example. An answer that explains a call, or shows other JSON or code
+  beside it, stays an answer. (Words for examples are looked for in English.)
+
+Blocks are mended where no meaning is at stake: commas before a closing bracket, single quotes, Python's constants, line breaks
+inside strings, a last closing brace that was left out. A call that was cut off inside its arguments stays text.
+
+All passes are linear in the text's length: this reads what models write, and runs on every answer to a task with tools.
+"""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import Any, cast
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NoReturn, cast
 
 from tierwise.flow import Outcome
+from tierwise.ids import new_id
 from tierwise.task import Tool, ToolCall
 
 __all__ = ["repair_tool_calls", "repaired"]
 
-_FENCE = re.compile(r"```(?:json|tool_call|python|xml)?\s*(.*?)```", re.DOTALL)
-_TAG = re.compile(r"<(tool_call|function_call|tools?)>\s*(.*?)\s*(?:</\1>|$)", re.DOTALL)
-_WINDOW = 20_000
-"""Characters of an answer that are searched."""
+_FENCE = "```"
+_LANGUAGE = re.compile(r"[\w+-]{0,20}[ \t]*(?:\n|(?=[{\[<]))")
+_TAGS = ("tool_call", "function_call", "tool", "tools")
+_TAG = re.compile(r"<(%s)>" % "|".join(_TAGS))
+_BRACKET = re.compile(r'\\.|["{}\[\]]', re.DOTALL)
+_LOOSE = re.compile(r"""\\.|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|,(?=\s*[}\]])|\b(?:True|False|None)\b""", re.DOTALL)
+_CONSTANTS = {"True": "true", "False": "false", "None": "null"}
+_SHOWS = re.compile(
+    r"\b(?:examples?|e\.g\.|for instance|looks? like|(?:you|one|we) (?:can|could|would|should|may|might))\b",
+    re.IGNORECASE,
+)
+_CHATTER = 160
+"""Characters of prose that may stand around a call; as many as the call itself has, if that is more."""
+_DEEPEST = 64
+"""Brackets inside brackets: more is no call, and would exhaust the JSON parser's stack."""
+_ARGUMENTS = ("arguments", "parameters", "args", "input")
+_ENVELOPE = frozenset({"name", "tool", "tool_name", "function", "type", "id"})
 
 
 def repaired(outcome: Outcome) -> Outcome:
     """The outcome with the tool calls that its text holds, if it has none of its own and the task has tools.
 
-    The calls are marked as repaired, and the text that held them is dropped.
+    The calls are marked as repaired, and leave the text.
     """
     tools = outcome.attempt.task.tools
     if not tools or outcome.tool_calls or outcome.error is not None or "{" not in outcome.text:
         return outcome
-    calls = repair_tool_calls(outcome.text, tools)
-    return replace(outcome, tool_calls=calls, text="") if calls else outcome
+    calls, rest = _read(outcome.text, tools)
+    return replace(outcome, tool_calls=calls, text=rest) if calls else outcome
 
 
 def repair_tool_calls(text: str, tools: Sequence[Tool]) -> tuple[ToolCall, ...]:
-    """The calls of known tools that a text consists of, or holds in fences or tags; none if it is something else.
-
-    A JSON object counts only if it names one of the tools: an answer that *shows* some other JSON is left alone.
+    """The calls of known tools that a text consists of; none if it is something else.
 
     Args:
         text: What the model wrote.
         tools: What it could have called.
     """
-    names = {tool.name for tool in tools}
-    for block in _blocks(text[:_WINDOW]):
-        calls = tuple(_calls(block, names))
-        if calls:
-            return tuple(replace(c, id=f"call_{i}") for i, c in enumerate(calls))
-    return ()
+    return _read(text, tools)[0]
 
 
-def _blocks(text: str) -> Iterator[str]:
-    tagged = [m.group(2) for m in _TAG.finditer(text)]
-    fenced = [m.group(1) for m in _FENCE.finditer(text)]
-    if tagged:
-        yield "\n".join(tagged)
-    if fenced:
-        yield "\n".join(fenced)
-    if text.lstrip()[:1] in ("{", "["):
-        yield text
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """A stretch of the text."""
+
+    kind: Literal["prose", "tag", "fence", "json"]
+    text: str
 
 
-def _calls(block: str, names: set[str]) -> Iterator[ToolCall]:
-    decoder = json.JSONDecoder(strict=False)
+def _read(text: str, tools: Sequence[Tool]) -> tuple[tuple[ToolCall, ...], str]:
+    """The calls, and the text that is left without them."""
+    known = {tool.name: tool for tool in tools}
+    blocks = list(_blocks(text))
+    read = [(block, () if block.kind == "prose" else _calls(block.text, known)) for block in blocks]
+    tagged = [calls for block, calls in read if block.kind == "tag"]
+    if tagged and all(tagged):
+        return _numbered(tagged), "".join(b.text for b in blocks if b.kind != "tag").strip()
+    written = [calls for block, calls in read if block.kind != "prose"]
+    prose = "".join(b.text for b in blocks if b.kind == "prose").strip()
+    size = sum(len(b.text) for b in blocks if b.kind != "prose")
+    if not all(written) or len(prose) > max(_CHATTER, size) or _SHOWS.search(prose):
+        return (), text
+    return _numbered(written), prose if any(c.isalnum() for c in prose) else ""
+
+
+def _numbered(found: Sequence[Sequence[ToolCall]]) -> tuple[ToolCall, ...]:
+    return tuple(replace(call, id=f"call_{new_id()}", repaired=True) for calls in found for call in calls)
+
+
+def _blocks(text: str) -> Iterator[_Block]:
+    for place, part in enumerate(text.split(_FENCE)):
+        if place % 2:
+            language = _LANGUAGE.match(part)
+            yield _Block("fence", part[language.end() :] if language else part)
+        else:
+            yield from _unfenced(part)
+
+
+def _unfenced(text: str) -> Iterator[_Block]:
     at = 0
-    while match := re.compile(r"[{\[]").search(block, at):
-        try:
-            value, at = decoder.raw_decode(block, match.start())
-        except ValueError:
-            return
-        for item in cast("list[Any]", value if isinstance(value, list) else [value]):
-            call = _call(item, names)
-            if call is None:
-                return
-            yield call
+    while tag := _TAG.search(text, at):
+        yield from _bare(text[at : tag.start()])
+        # A model that stops at its call leaves the closing tag out.
+        closing = f"</{tag[1]}>"
+        end = text.find(closing, tag.end())
+        yield _Block("tag", text[tag.end() : end if end >= 0 else len(text)])
+        at = end + len(closing) if end >= 0 else len(text)
+    yield from _bare(text[at:])
 
 
-def _call(value: Any, names: set[str]) -> ToolCall | None:
+def _bare(text: str) -> Iterator[_Block]:
+    at = 0
+    for start, end in _spans(text):
+        yield _Block("prose", text[at:start])
+        # `[1]` is a footnote: only lists of objects count as JSON.
+        is_json = text[start] == "{" or text[start + 1 : end].lstrip().startswith("{")
+        yield _Block("json" if is_json else "prose", text[start:end])
+        at = end
+    yield _Block("prose", text[at:])
+
+
+def _spans(text: str) -> Iterator[tuple[int, int]]:
+    """Where the outermost pairs of brackets begin and end; a last brace that was left out counts as there."""
+    closers: list[str] = []
+    start, quoted, deepest = 0, False, 0
+    for match in _BRACKET.finditer(text):
+        mark = match[0]
+        if mark == '"' and closers:
+            quoted = not quoted
+        if quoted or mark[0] in '\\"':
+            continue
+        if mark in "{[":
+            if not closers:
+                start, deepest = match.start(), 0
+            closers.append("}" if mark == "{" else "]")
+            deepest = max(deepest, len(closers))
+        elif closers:
+            if closers.pop() != mark:
+                closers.clear()
+            elif not closers and deepest <= _DEEPEST:
+                yield start, match.end()
+    if closers == ["}"] and not quoted and deepest <= _DEEPEST and text.rstrip().endswith("}"):
+        yield start, len(text)
+
+
+def _calls(block: str, known: Mapping[str, Tool]) -> tuple[ToolCall, ...]:
+    """The calls that a block consists of; none if there is anything else in it."""
+    tag = _TAG.search(block)
+    body = block[tag.end() :].partition(f"</{tag[1]}>")[0] if tag else block
+    calls: list[ToolCall] = []
+    at = 0
+    for start, end in _spans(body):
+        read = _listed(_parsed(body[start:end]), known)
+        if not read or body[at:start].strip(" \t\r\n,;"):
+            return ()
+        calls += read
+        at = end
+    return () if body[at:].strip(" \t\r\n,;") else tuple(calls)
+
+
+def _parsed(text: str) -> Any:
+    """The JSON value, mended where it has to be; `None` if it is none."""
+    for candidate in (text, _strict(text)):
+        for ending in ("", "}"):
+            try:
+                return json.loads(candidate + ending, strict=False, parse_constant=_no_number)
+            except ValueError:
+                continue
+    return None
+
+
+def _strict(text: str) -> str:
+    """The text without the liberties that models take with JSON."""
+
+    def mended(match: re.Match[str]) -> str:
+        token = match[0]
+        if token == ",":
+            return ""
+        if token[0] == "'":
+            return '"' + token[1:-1].replace("\\'", "'").replace('"', '\\"') + '"'
+        return _CONSTANTS.get(token, token)
+
+    return _LOOSE.sub(mended, text)
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _listed(value: Any, known: Mapping[str, Tool]) -> list[ToolCall]:
+    """The calls that a value stands for; none if any part of it is no call."""
+    if isinstance(value, Mapping) and "tool_calls" in value:
+        value = cast("Mapping[str, Any]", value)["tool_calls"]
+    items = cast("list[Any]", value) if isinstance(value, list) else [value]
+    calls = [_call(item, known) for item in items]
+    return [] if None in calls else [call for call in calls if call is not None]
+
+
+def _call(value: Any, known: Mapping[str, Tool]) -> ToolCall | None:
     if not isinstance(value, Mapping):
         return None
     item = cast("Mapping[str, Any]", value)
-    inner = item.get("function")
+    inner = item.get("function", item.get("function_call"))
     if isinstance(inner, Mapping):
         item = cast("Mapping[str, Any]", inner)
-    name = item.get("name", item.get("tool", item.get("function")))
-    if not isinstance(name, str) or name not in names:
+    key = next((k for k in ("name", "tool", "tool_name", "function") if isinstance(item.get(k), str)), None)
+    tool = None if key is None else known.get(item[key])
+    if tool is None:
         return None
-    arguments: Any = next((item[k] for k in ("arguments", "parameters", "args", "input") if k in item), {})
-    return replace(ToolCall.parse(name, arguments), repaired=True)
+    arguments = _arguments(item, tool)
+    return None if arguments is None else ToolCall(tool.name, arguments)
+
+
+def _arguments(item: Mapping[str, Any], tool: Tool) -> Mapping[str, Any] | None:
+    """The arguments for the tool; `None` if the object holds none, and so is about something else."""
+    held = next((k for k in _ARGUMENTS if k in item), None)
+    if held is not None:
+        call = ToolCall.parse(tool.name, cast("Any", item[held]) or {}) if _is_object(item[held]) else None
+        return None if call is None or call.malformed is not None else call.arguments
+    rest = {k: v for k, v in item.items() if k not in _ENVELOPE}
+    if rest.keys() <= cast("Mapping[str, Any]", tool.parameters.get("properties") or {}).keys():
+        return rest if rest or not tool.parameters.get("required") else None
+    return None
+
+
+def _is_object(value: Any) -> bool:
+    return value is None or isinstance(value, str | Mapping)

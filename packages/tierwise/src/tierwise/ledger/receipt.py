@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from tierwise.fleet.model import ModelSpec
 from tierwise.fleet.pricing import Pricing
 from tierwise.flow import Purpose
 from tierwise.ledger.rows import Row
+
+if TYPE_CHECKING:
+    from tierwise.ledger.render.terminal import TerminalReceipt
 
 __all__ = ["Receipt", "Saving"]
 
@@ -29,6 +33,8 @@ class Saving:
     """Estimated USD if that model had given the answers; `None` if its price is not known."""
     usd: Decimal | None
     """`baseline_cost` less what was spent; `None` if either is not known."""
+    unknown: str = ""
+    """Why `usd` is not known."""
 
     @property
     def share(self) -> float | None:
@@ -40,23 +46,28 @@ class Saving:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """Every call of a run, what it cost, and what that compares with."""
+    """Every call of a run, or of several, what it cost, and what that compares with.
+
+    `print(receipt)` gives plain text, `rich.print(receipt)` a table.
+    """
 
     rows: tuple[Row, ...]
     _: KW_ONLY
     saving: Saving | None = None
 
     @classmethod
-    def of(cls, rows: Iterable[Row], *, pricing: Pricing, baseline: ModelSpec) -> Receipt:
-        """Adds up the rows and compares them with a baseline model."""
+    def of(cls, rows: Iterable[Row], *, pricing: Pricing | None = None, baseline: ModelSpec | None = None) -> Receipt:
+        """Adds up rows, of one run or of several, and compares them with a baseline model.
+
+        Args:
+            rows: One row for each call; those of a ledger will do.
+            pricing: Prices the baseline. Without it, or without a baseline, there is no comparison.
+            baseline: The model that savings are measured against.
+        """
         listed = tuple(rows)
-        delivered = [
-            r.usage for r in listed if r.purpose in _DELIVERED and r.error_type is None and r.usage is not None
-        ]
-        compared = pricing.total(baseline, delivered).usd if delivered else None
-        spent = total_cost(listed)
-        usd = compared - spent if compared is not None and spent is not None else None
-        return cls(listed, saving=Saving(baseline.key, compared, usd))
+        if pricing is None or baseline is None:
+            return cls(listed)
+        return cls(listed, saving=_saving(listed, pricing, baseline))
 
     @property
     def cost(self) -> Decimal | None:
@@ -78,9 +89,73 @@ class Receipt:
         """Seconds that the calls took together, as if one after the other."""
         return sum(r.latency or 0.0 for r in self.rows)
 
+    def to_json(self, *, indent: int | None = 2) -> str:
+        """The receipt as JSON: totals, saving and rows. USD are decimal texts; `null` is unknown."""
+        from tierwise.ledger.render.machine import as_json
+
+        return as_json(self, indent)
+
+    def to_csv(self) -> str:
+        """The rows as CSV with a header line. Text that a spreadsheet would run as a formula is neutralised."""
+        from tierwise.ledger.render.records import csv_lines
+
+        return "".join(csv_lines(self.rows))
+
+    def to_html(self) -> str:
+        """The receipt as one HTML page that loads nothing and runs no script, for phones and for paper too."""
+        from tierwise.ledger.render.page import page
+        from tierwise.ledger.render.sheet import Sheet
+
+        return page(Sheet.of(self))
+
+    def __str__(self) -> str:
+        from tierwise.ledger.render.plain import plain
+        from tierwise.ledger.render.sheet import Sheet
+
+        return plain(Sheet.of(self))
+
+    def __rich__(self) -> TerminalReceipt:
+        """What rich prints.
+
+        Raises:
+            MissingExtraError: rich is not installed.
+        """
+        from tierwise.ledger.render.sheet import Sheet
+        from tierwise.ledger.render.terminal import TerminalReceipt
+
+        return TerminalReceipt(Sheet.of(self))
+
 
 def total_cost(rows: Sequence[Row]) -> Decimal | None:
     """USD of all rows; `None` if the price of any is not known."""
     costs = [r.cost for r in rows]
     known = [c for c in costs if c is not None]
     return sum(known, Decimal(0)) if len(known) == len(costs) else None
+
+
+def _saving(rows: tuple[Row, ...], pricing: Pricing, baseline: ModelSpec) -> Saving:
+    usages = [row.usage for row in _delivered(rows)]
+    compared = pricing.total(baseline, usages).usd if usages else None
+    spent = total_cost(rows)
+    if compared is not None and spent is not None:
+        return Saving(baseline.key, compared, compared - spent)
+    if not usages:
+        why = "no answer was delivered"
+    elif compared is None:
+        why = "its price, or the token counts of an answer, are not known"
+    else:
+        why = "not every call has a known price"
+    return Saving(baseline.key, compared, None, why)
+
+
+def _delivered(rows: Iterable[Row]) -> Iterable[Row]:
+    """The call of each run whose answer the user got: the last answer, as the others were fallen back from."""
+    answers = {
+        row.run_id: row
+        for row in rows
+        if row.purpose in _DELIVERED
+        and row.state == "settled"
+        and row.error_type is None
+        and row.finish_reason != "aborted"
+    }
+    return answers.values()

@@ -39,8 +39,8 @@ MIGRATIONS: tuple[str, ...] = (
         error_type TEXT, error TEXT,
         prompt_hash TEXT, prompt_chars INTEGER, prompt TEXT, answer TEXT, answer_calls TEXT,
         process TEXT NOT NULL
-    ) WITHOUT ROWID;
-    CREATE INDEX calls_by_time ON calls (started_at);
+    );
+    CREATE INDEX calls_by_time ON calls (started_at, call_id);
     CREATE INDEX calls_by_run ON calls (run_id);
     CREATE INDEX calls_by_session ON calls (session) WHERE session IS NOT NULL;
     CREATE INDEX calls_in_doubt ON calls (process) WHERE state = 'intent';
@@ -122,7 +122,7 @@ def values(
     if not content:
         known["error"] = None
         known["evidence"] = "" if row.quotes else row.evidence
-    return tuple(_storable(known.get(column)) for column in COLUMNS)
+    return tuple([v if v is None else _storable(v) for v in map(known.get, COLUMNS)])
 
 
 def _storable(value: Any) -> Any:

@@ -66,7 +66,9 @@ class SQLiteLedger(SQLiteReader):
         super().__init__(path)
         self.content = content
         self._raises = on_error == "raise"
-        self._losses = Losses(self.path, "calls are refused" if self._raises else "calls are made without being recorded")
+        self._losses = Losses(
+            self.path, "calls are refused" if self._raises else "calls are made without being recorded"
+        )
         self._writer = Writer(
             self.path, content=content, key=key, fsync=fsync, lost=self._losses.add, in_doubt=self._losses.left
         )

@@ -11,6 +11,7 @@ clock, sets no context variable, never yields in `finally` and never catches `Ba
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from decimal import Decimal
@@ -104,6 +105,17 @@ class Prefix:
     task: Task | None = None
     """What was asked: its tools tell a valid call from any other."""
 
+    @property
+    def may_be_call(self) -> bool:
+        """True if the text can still turn out to be a tool call: it is blank, or opens as such a text does."""
+        start = self.text.lstrip()
+        fence = _FENCE.match(start)
+        start = start[fence.end() :] if fence else start
+        return not start or start[0] in "{[" or any(tag.startswith(start[: len(tag)]) for tag in _TAGS)
+
+
+_FENCE = re.compile(r"`{1,3}\w*\s*")
+_TAGS = ("<tool", "<function_call>")
 
 GateAnswer: TypeAlias = Literal["undecided", "commit", "abort"]
 

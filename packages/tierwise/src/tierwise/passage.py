@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 from tierwise.backends.base import replay
-from tierwise.backends.repair import may_be_call
 from tierwise.errors import DeadlineError, StreamBrokenError
 from tierwise.fleet.price import Usage
 from tierwise.flow import Chunk, Outcome, Prefix, Show
@@ -77,7 +76,7 @@ class Passage:
         if outcome.repaired and outcome.committed:
             # The text held tool calls: they are shown in its place, or after what of it was shown already.
             calls = replace(replay(outcome), raw=None)
-            return ((*rest, calls) if before else (calls,)), outcome
+            return ((*rest, replace(calls, text="")) if before else (calls,)), outcome
         return rest, outcome
 
     def broken(self, error: BaseException) -> Outcome:
@@ -106,7 +105,7 @@ class Passage:
             return False
         if not any(c.is_visible for c in self._withheld):
             return True
-        return bool(self._ticket.attempt.task.tools) and not self._calls and may_be_call("".join(self._text))
+        return bool(self._ticket.attempt.task.tools) and not self._calls and self._prefix(done=False).may_be_call
 
     def _shown_now(self) -> Sequence[Chunk]:
         self._visible = True
@@ -115,11 +114,13 @@ class Passage:
 
     def _ask(self, *, done: bool) -> None:
         assert self._gate is not None  # noqa: S101 - asked only while a gate holds the call
-        task = self._ticket.attempt.task
-        prefix = Prefix("".join(self._text), tuple(self._calls), tuple(self._logprobs), done, task)
-        answer = self._gate(prefix)
+        answer = self._gate(self._prefix(done=done))
         self._open = answer == "commit"
         self.aborted = answer == "abort"
+
+    def _prefix(self, *, done: bool) -> Prefix:
+        task = self._ticket.attempt.task
+        return Prefix("".join(self._text), tuple(self._calls), tuple(self._logprobs), done, task)
 
     def _collect(self, chunk: Chunk) -> None:
         self._text.append(chunk.text)

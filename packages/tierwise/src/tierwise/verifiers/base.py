@@ -12,8 +12,9 @@ r"""Was the answer good? A verifier accepts, rejects or abstains, after the call
 | abstain | reject | reject | reject |
 | abstain | abstain | abstain | abstain |
 
-A conclusive verdict ends the matter, in `&` as in `|`: nothing more is asked, and nothing overrules it. So does a
-rejection in `&`. In `&`, what costs nothing is asked first. `check` and `flow` follow the same table.
+A conclusive verdict ends the matter: nothing that calls a model is asked any more, and in `|` nothing at all. In `&` a
+rejection ends it, and what costs less is asked first; after a conclusive acceptance the checks that call no model are
+still asked, for they were written to be, and may still reject. `check` and `flow` follow the same table.
 """
 
 from __future__ import annotations
@@ -175,6 +176,8 @@ class _Several(Verifier):
         """See `Verifier`."""
         parts: list[Verdict] = []
         for verifier in self.verifiers:
+            if self._spares(verifier, parts):
+                break
             parts.append(verifier.check(task, outcome))
             if self._ends(parts[-1]):
                 break
@@ -184,6 +187,8 @@ class _Several(Verifier):
         """See `Verifier`."""
         parts: list[Verdict] = []
         for verifier in self.verifiers:
+            if self._spares(verifier, parts):
+                break
             parts.append((yield from verifier.flow(task, outcome, context)))
             if self._ends(parts[-1]):
                 break
@@ -201,10 +206,15 @@ class _Several(Verifier):
     def _ends(self, verdict: Verdict) -> bool:
         return verdict.conclusive
 
+    def _spares(self, verifier: Verifier, parts: list[Verdict]) -> bool:
+        """True if what was said already makes this verifier not worth its cost."""
+        return False
+
     def _sum(self, parts: list[Verdict]) -> Verdict:
         """The verdict that ended the matter; else the last that took a side, those that weigh more first."""
         ending = [parts[-1]] if self._ends(parts[-1]) else []
-        sides = ending or [p for p in parts if p.rejected] or [p for p in parts if p.accepted]
+        accepted = [p for p in parts if p.accepted]
+        sides = ending or [p for p in parts if p.rejected] or [p for p in accepted if p.conclusive] or accepted
         if sides:
             return replace(sides[-1], parts=tuple(parts))
         evidence = "; ".join(p.summary for p in parts)
@@ -225,7 +235,10 @@ class AllOf(_Several):
         return " & ".join(v.name for v in self.verifiers)
 
     def _ends(self, verdict: Verdict) -> bool:
-        return verdict.conclusive or verdict.rejected
+        return verdict.rejected
+
+    def _spares(self, verifier: Verifier, parts: list[Verdict]) -> bool:
+        return verifier.expense == Expense.MODEL and any(p.conclusive for p in parts)
 
 
 class AnyOf(_Several):

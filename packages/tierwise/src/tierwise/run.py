@@ -191,6 +191,8 @@ class Run:
     def settle(self, ticket: Ticket, outcome: Outcome, *, first_token: float | None = None) -> Outcome:
         """The outcome with what the driver knows of it: cost, latency, repaired tool calls; its row is written."""
         outcome = repaired(outcome)
+        if outcome.repaired:
+            outcome = replace(outcome, raw=ticket.backend.rebuilt(outcome))
         try:
             outcome, source = self._priced(ticket, outcome)
             outcome = replace(outcome, first_token=first_token)

@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import sys
 import threading
 from collections.abc import Iterable
 from http.server import ThreadingHTTPServer
@@ -127,6 +128,11 @@ class _Listener(ThreadingHTTPServer):
         self._requests: set[Cancellation] = set()
         self._connections: set[socket.socket] = set()
         self._handler_threads: set[threading.Thread] = set()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        # A client that hangs up is no fault of the server's, and nothing to print.
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
     def get_request(self) -> tuple[socket.socket, Any]:
         connection, address = super().get_request()

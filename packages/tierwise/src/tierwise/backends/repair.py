@@ -8,8 +8,8 @@ call if it names one of the task's tools and holds arguments for it. What else t
   short, and does not say that it shows an example. An answer that explains a call, or shows other JSON or code
   beside it, stays an answer. (Words for examples are looked for in English.)
 
-Blocks are mended where no meaning is at stake: commas before a closing bracket, single quotes, Python's constants, line breaks
-inside strings, a last closing brace that was left out. A call that was cut off inside its arguments stays text.
+Blocks are mended where no meaning is at stake: commas before a closing bracket, single quotes, Python's constants, line
+breaks inside strings, a last closing brace that was left out. A call that was cut off inside its arguments stays text.
 
 All passes are linear in the text's length: this reads what models write, and runs on every answer to a task with tools.
 """
@@ -31,7 +31,7 @@ __all__ = ["repair_tool_calls", "repaired"]
 _FENCE = "```"
 _LANGUAGE = re.compile(r"[\w+-]{0,20}[ \t]*(?:\n|(?=[{\[<]))")
 _TAGS = ("tool_call", "function_call", "tool", "tools")
-_TAG = re.compile(r"<(%s)>" % "|".join(_TAGS))
+_TAG = re.compile(f"<({'|'.join(_TAGS)})>")
 _BRACKET = re.compile(r'\\.|["{}\[\]]', re.DOTALL)
 _LOOSE = re.compile(r"""\\.|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|,(?=\s*[}\]])|\b(?:True|False|None)\b""", re.DOTALL)
 _CONSTANTS = {"True": "true", "False": "false", "None": "null"}
@@ -183,12 +183,12 @@ def _strict(text: str) -> str:
     """The text without the liberties that models take with JSON."""
 
     def mended(match: re.Match[str]) -> str:
-        token = match[0]
-        if token == ",":
+        part = match[0]
+        if part == ",":
             return ""
-        if token[0] == "'":
-            return '"' + token[1:-1].replace("\\'", "'").replace('"', '\\"') + '"'
-        return _CONSTANTS.get(token, token)
+        if part[0] == "'":
+            return '"' + part[1:-1].replace("\\'", "'").replace('"', '\\"') + '"'
+        return _CONSTANTS.get(part, part)
 
     return _LOOSE.sub(mended, text)
 
@@ -199,8 +199,8 @@ def _no_number(name: str) -> NoReturn:
 
 def _listed(value: Any, known: Mapping[str, Tool]) -> list[ToolCall]:
     """The calls that a value stands for; none if any part of it is no call."""
-    if isinstance(value, Mapping) and "tool_calls" in value:
-        value = cast("Mapping[str, Any]", value)["tool_calls"]
+    if isinstance(value, Mapping):
+        value = cast("Mapping[str, Any]", value).get("tool_calls", cast("Any", value))
     items = cast("list[Any]", value) if isinstance(value, list) else [value]
     calls = [_call(item, known) for item in items]
     return [] if None in calls else [call for call in calls if call is not None]
@@ -225,13 +225,12 @@ def _arguments(item: Mapping[str, Any], tool: Tool) -> Mapping[str, Any] | None:
     """The arguments for the tool; `None` if the object holds none, and so is about something else."""
     held = next((k for k in _ARGUMENTS if k in item), None)
     if held is not None:
-        call = ToolCall.parse(tool.name, cast("Any", item[held]) or {}) if _is_object(item[held]) else None
-        return None if call is None or call.malformed is not None else call.arguments
+        given = item[held]
+        if not (given is None or isinstance(given, str | Mapping)):
+            return None
+        call = ToolCall.parse(tool.name, cast("str | Mapping[str, Any] | None", given))
+        return None if call.malformed is not None else call.arguments
     rest = {k: v for k, v in item.items() if k not in _ENVELOPE}
-    if rest.keys() <= cast("Mapping[str, Any]", tool.parameters.get("properties") or {}).keys():
+    if rest.keys() <= tool.parameters.get("properties", {}).keys():
         return rest if rest or not tool.parameters.get("required") else None
     return None
-
-
-def _is_object(value: Any) -> bool:
-    return value is None or isinstance(value, str | Mapping)

@@ -1,0 +1,189 @@
+"""What the documentation shows is run: Python, pytest files, commands, `make` targets, settings, links.
+
+The models that the examples name are served over real HTTP by the loopback provider.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pytest_examples import CodeExample, EvalExample, find_examples
+from tierwise.backends import registry
+from tierwise.config import load
+from tierwise.fleet import ModelSpec, Price
+from tierwise.task import Trust
+from tierwise.testing.provider import Call, LoopbackProvider, Reply
+from tierwise.testing.provider.script import Request
+from tierwise_ollama import OllamaBackend
+
+ROOT = Path(__file__).parent.parent
+# The READMEs of the other packages are run by those packages: their frameworks live in environments of their own.
+READMES = [ROOT / "README.md", *(ROOT / "packages" / name / "README.md" for name in ("tierwise", "tierwise-ollama"))]
+SOURCES = [ROOT / "packages" / name / "src" for name in ("tierwise", "tierwise-ollama")]
+PAGES = [*READMES, *sorted((ROOT / "docs").rglob("*.md"))]
+TEXTS = [*PAGES, *sorted(set(ROOT.glob("*/*/README.md")) - set(PAGES))]
+
+ANSWERS: Sequence[tuple[str, str]] = (
+    ("is_prime", "```python\ndef is_prime(n: int) -> bool:\n    return n > 1 and all(n % d for d in range(2, n))\n```"),
+    ("17 * 23", "391"),
+    ("capital of France", "Paris."),
+    ("Nordwind GmbH", '{"vendor": "Nordwind GmbH", "total": 128.50, "currency": "EUR"}'),
+    ("Extract name and city", '{"name": "Ann Lee", "city": "Oslo"}'),
+)
+"""What the models say: the first whose words stand in the conversation."""
+
+
+def answer(request: Request) -> Reply:
+    """A plausible answer to what the examples ask."""
+    properties = (request.schema or {}).get("properties", {})
+    if "score" in properties:
+        return Reply(json={"reason": "It is right and complete.", "score": 9})
+    if "label" in properties:
+        return Reply(json={"label": properties["label"]["enum"][0]})
+    said = json.dumps(request.messages, ensure_ascii=False)
+    for words, text in ANSWERS:
+        if words in said:
+            return Reply(text=text)
+    raise LookupError(f"the docs ask something for which there is no answer: {said}")
+
+
+class Cloud(OllamaBackend):
+    """Stands for the cloud's backend: neither trust nor price is known of its models."""
+
+    def trust(self, model: ModelSpec) -> Trust | None:
+        return None
+
+    def price(self, model: ModelSpec) -> Price | None:
+        return None
+
+
+class Point:
+    """An installed backend."""
+
+    def __init__(self, make: Callable[..., Any]) -> None:
+        self._make = make
+
+    def load(self) -> Callable[..., Any]:
+        return self._make
+
+
+@pytest.fixture
+def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackProvider]:
+    """Serves every model of the examples, whichever provider they name."""
+    with LoopbackProvider() as served:
+        monkeypatch.setenv("OLLAMA_HOST", served.url)
+        points = {"ollama": Point(OllamaBackend), "*": Point(Cloud)}
+        monkeypatch.setattr(registry, "_installed", lambda: points)
+        yield served
+
+
+def blocks(language: str, pages: Sequence[Path] = TEXTS) -> list[Any]:
+    """The fenced blocks of a language, with page and line as their ids."""
+    found: list[Any] = []
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        for match in re.finditer(rf"^( *)```{language}\b[^\n]*\n(.*?)^\1```", text, re.DOTALL | re.MULTILINE):
+            line = text.count("\n", 0, match.start()) + 1
+            found.append(pytest.param(inspect.cleandoc(match[2]), id=f"{page.relative_to(ROOT)}:{line}"))
+    return found
+
+
+def commands(name: str) -> list[Any]:
+    """Every use of a command: the lines of console blocks, and what stands in backticks in running text."""
+    found: dict[str, Any] = {}
+    for page in TEXTS:
+        for match in re.finditer(rf"(?:^\$ |`)({name} [^`\n#]+)", page.read_text(encoding="utf-8"), re.MULTILINE):
+            use = match[1].strip()
+            found.setdefault(use, pytest.param(use, id=f"{page.relative_to(ROOT)}: {use}"))
+    return list(found.values())
+
+
+@pytest.mark.parametrize("example", list(find_examples(*PAGES, *SOURCES)), ids=lambda e: str(e).removeprefix(f"{ROOT}/"))
+def test_python(
+    example: CodeExample,
+    eval_example: EvalExample,
+    provider: LoopbackProvider,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if re.search(r"^(async )?def test_", example.source, re.MULTILINE):
+        run_pytest(example.source, tmp_path)
+        return
+    for name in re.findall(r'"[a-z-]+:([a-zA-Z0-9][\w.:-]*)"', example.source):
+        provider.on(name, answer)
+    lines = example.source.splitlines()
+
+    def shown(path: Path, frame: inspect.FrameInfo, _: Sequence[Any]) -> bool:
+        """Only a print that is followed by what it prints is compared."""
+        following = "".join(lines[frame.lineno : frame.lineno + 1])
+        return path.samefile(frame.filename) and following.lstrip().startswith("#>")
+
+    eval_example.set_config(line_length=120)
+    eval_example.include_print = shown
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])  # an example runs under that name
+    eval_example.run_print_check(example)
+
+
+def run_pytest(source: str, folder: Path) -> None:
+    """Runs an example that is a test file, as its reader would."""
+    (folder / "test_example.py").write_text(source, encoding="utf-8")
+    (folder / "pytest.ini").write_text("[pytest]\nasyncio_mode = auto\n", encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_example.py"]
+    ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+@pytest.mark.parametrize("source", blocks("toml"))
+def test_toml(source: str, tmp_path: Path, provider: LoopbackProvider) -> None:
+    """A block that is a part of a file is completed by the rest of the first tiers of the documentation."""
+    path = tmp_path / "tierwise.toml"
+    rest = "" if "[tiers]" in source else '\n[tiers]\nsmall = "ollama:qwen3:4b"\nlarge = "anthropic:claude-opus-4-7"\n'
+    path.write_text(source + rest, encoding="utf-8")
+    load(path).router(ledger=None)
+
+
+@pytest.mark.parametrize("use", commands("make"))
+def test_make(use: str) -> None:
+    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert use.split()[1] in targets
+
+
+@pytest.mark.parametrize("use", commands("pip install"))
+def test_pip(use: str) -> None:
+    for name, extra in re.findall(r'"?(tierwise[\w-]*)(?:\[(\w+)\])?"?', use):
+        project = tomllib.loads((ROOT / "packages" / name / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        assert project["name"] == name
+        assert not extra or extra in project["optional-dependencies"]
+
+
+def test_every_page_stands_in_the_navigation() -> None:
+    class Loader(yaml.SafeLoader):
+        """Reads past the tags of other plugins."""
+
+    config = yaml.load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"), Loader)  # noqa: S506 - a safe loader
+    assert sorted(_pages(config["nav"])) == sorted(str(p.relative_to(ROOT / "docs")) for p in PAGES if p not in READMES)
+
+
+def _pages(nav: Any) -> list[str]:
+    if isinstance(nav, str):
+        return [nav]
+    items = nav.values() if isinstance(nav, dict) else nav
+    return [page for item in items for page in _pages(item)]
+
+
+@pytest.mark.parametrize("page", TEXTS, ids=lambda p: str(p.relative_to(ROOT)))
+def test_relative_links_lead_somewhere(page: Path) -> None:
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link]
+    assert [link for link in links if link and not (page.parent / link).exists()] == []

@@ -216,7 +216,11 @@ class _Several(Verifier):
         accepted = [p for p in parts if p.accepted]
         sides = ending or [p for p in parts if p.rejected] or [p for p in accepted if p.conclusive] or accepted
         if sides:
-            return replace(sides[-1], parts=tuple(parts))
+            chosen = sides[-1]
+            others = [p for p in accepted if p is not chosen] if chosen.accepted else []
+            evidence = "; ".join([chosen.evidence, *(p.summary for p in others)])
+            quotes = any(p.quotes for p in (chosen, *others))
+            return replace(chosen, evidence=evidence, quotes=quotes, parts=tuple(parts))
         evidence = "; ".join(p.summary for p in parts)
         quotes = any(p.quotes for p in parts)
         return Verdict("abstain", evidence, verifier=self.name, quotes=quotes, parts=tuple(parts))

@@ -24,8 +24,8 @@ class ValidOutput(Verifier):
     Args:
         schema: A JSON schema, a pydantic model or any type that pydantic understands; the task's own if not given.
         pattern: A regular expression that the whole answer must match, in place of a schema.
-        conclusive: Whether an answer that fits ends the matter. `False` where more has to hold than its shape:
-            `ValidOutput(conclusive=False) & Check(...)`.
+        conclusive: Whether an answer that fits ends the matter, so that no model is asked about it. `False` where more
+            has to hold than its shape: `ValidOutput(conclusive=False) & Judge()`.
 
     Raises:
         ConfigError: The pattern is no regular expression, or both a schema and a pattern are given.

@@ -50,8 +50,7 @@ def threads(ledger: SQLiteLedger, calls: int, callers: int) -> list[float]:
     waits: list[float] = []
 
     def caller() -> None:
-        for _ in range(calls // callers):
-            waits.append(call(ledger))
+        waits.extend([call(ledger) for _ in range(calls // callers)])
 
     running = [threading.Thread(target=caller) for _ in range(callers)]
     for thread in running:
@@ -65,8 +64,7 @@ def tasks(ledger: SQLiteLedger, calls: int, callers: int) -> list[float]:
     waits: list[float] = []
 
     async def caller() -> None:
-        for _ in range(calls // callers):
-            waits.append(await acall(ledger))
+        waits.extend([await acall(ledger) for _ in range(calls // callers)])
 
     async def all_callers() -> None:
         await asyncio.gather(*(caller() for _ in range(callers)))
@@ -76,13 +74,15 @@ def tasks(ledger: SQLiteLedger, calls: int, callers: int) -> list[float]:
 
 
 def measure(run: Callable[[SQLiteLedger, int, int], list[float]], calls: int, callers: int, *, fsync: bool) -> str:
-    with tempfile.TemporaryDirectory() as folder:
-        with SQLiteLedger(Path(folder) / "ledger.db", key=b"benchmark", on_error="raise", fsync=fsync) as ledger:
-            began = time.perf_counter()
-            waits = run(ledger, calls, callers)
-            ledger.flush()
-            took = time.perf_counter() - began
-            kept = sum(total.calls for total in ledger.totals())
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        SQLiteLedger(Path(folder) / "ledger.db", key=b"benchmark", on_error="raise", fsync=fsync) as ledger,
+    ):
+        began = time.perf_counter()
+        waits = run(ledger, calls, callers)
+        ledger.flush()
+        took = time.perf_counter() - began
+        kept = sum(total.calls for total in ledger.totals())
     cuts = statistics.quantiles(waits, n=100)
     rate = 2 * kept / took
     return f"{rate:10,.0f}  {kept / took:9,.0f}  {cuts[49] * 1e6:9,.0f}  {cuts[98] * 1e6:9,.0f}"

@@ -45,7 +45,8 @@ def ledger(path: Path) -> Iterator[SQLiteLedger]:
 
 
 def a_row(call_id: str = "c1", run_id: str = "r1", **changes: Any) -> Row:
-    return Row(call_id, run_id, **({"started_at": 1000.0, "tier": "small", "model": "a:x"} | changes))
+    known: dict[str, Any] = {"started_at": 1000.0, "tier": "small", "model": "a:x"}
+    return Row(call_id, run_id, **(known | changes))
 
 
 def an_outcome(text: str = SECRET, **changes: Any) -> Outcome:
@@ -285,8 +286,7 @@ def test_with_raise_no_call_is_made_without_its_row(ledger: SQLiteLedger, path: 
     assert ledger._writer._db is not None
     ledger._writer._db.execute("PRAGMA max_page_count = 1")
     with pytest.raises(LedgerError, match="disk is full"):
-        while True:
-            router.run("hi")
+        _ = [router.run("hi") for _ in range(1000)]
     assert len([row for row in ledger.rows() if row.prompt_hash]) == len(called)
     assert ledger.lost > 0
     with pytest.raises(LedgerError):
@@ -457,7 +457,9 @@ def test_exports_are_complete_and_harmless(filled: SQLiteLedger) -> None:
     assert table[4]["job"] == "'=SUM(A1)"
     assert table[0]["started_at"] == "1970-01-01T00:00:10.000000+00:00"
     lines = [json.loads(line) for line in filled.export("jsonl", run="r1")]
-    assert [(line["call_id"], line["cost"], line["usage" if "usage" in line else "output_tokens"]) for line in lines] == [
+    assert [
+        (line["call_id"], line["cost"], line["usage" if "usage" in line else "output_tokens"]) for line in lines
+    ] == [
         ("c1", "0.1", 10),
         ("c2", "0.2", None),
     ]

@@ -31,9 +31,8 @@ def provider() -> Iterator[LoopbackProvider]:
 
 
 @pytest.fixture
-def backend(provider: LoopbackProvider) -> Iterator[OllamaBackend]:
-    with OllamaBackend(host=provider.url) as made:
-        yield made
+def backend(provider: LoopbackProvider) -> OllamaBackend:
+    return OllamaBackend(host=provider.url)
 
 
 @pytest.fixture
@@ -136,14 +135,11 @@ def test_trap_08_a_local_model_is_free_and_an_unknown_one_unknown(backend: Ollam
     local = Router(Fleet([Tier("only", "ollama:small")]), backends={"ollama": backend}).run("hi")
     assert (local.cost, local.attempts[0].cost_source) == (0, "local")
     # The same server under another provider's name is a model that no price list knows.
-    unknown = Router(Fleet([Tier("only", "acme:small")]), backends={"acme": _Priceless(backend)}).run("hi")
+    unknown = Router(Fleet([Tier("only", "acme:small")]), backends={"acme": _Priceless(backend.url)}).run("hi")
     assert unknown.cost is None
 
 
 class _Priceless(OllamaBackend):
-    def __init__(self, other: OllamaBackend) -> None:
-        super().__init__(host=other.host)
-
     def price(self, model: ModelSpec) -> None:
         return None
 

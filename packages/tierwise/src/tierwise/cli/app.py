@@ -13,6 +13,7 @@ from typing import Annotated
 from cyclopts import App, CycloptsError, Parameter
 
 from tierwise.cli.ask import ask
+from tierwise.cli.audit import audit
 from tierwise.cli.exits import Exit, exit_of
 from tierwise.cli.init import init
 from tierwise.cli.ledger import ledger
@@ -41,6 +42,7 @@ app.command(models)
 app.command(ask)
 app.command(receipt)
 app.command(ledger)
+app.command(audit)
 
 
 @app.command

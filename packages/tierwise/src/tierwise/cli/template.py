@@ -12,7 +12,8 @@ __all__ = ["first_settings"]
 _HEAD = """\
 # Tierwise: each step goes to the smallest model that can do it.
 #
-# Check this file with `tierwise models`, try it with `tierwise ask --explain "..."`.
+# Check this file with `tierwise models`, try it with `tierwise ask --explain "..."`. Settings that begin with `#` and no
+# space are examples: take the `#` away.
 """
 
 _TIERS = """
@@ -25,22 +26,20 @@ _TIERS = """
 _REST = """
 # Rules are asked in order; the first that applies decides who tries first. A rule may ask for a task's job, node,
 # role, tags, a pattern in the request, its length in tokens (longer_than), or what it needs (tools, vision, ...).
-#
-# [[rules]]
-# job = ["plan", "review"]
-# tier = {top}
+#[[rules]]
+#job = ["plan", "review"]
+#tier = {top}
 
 # What kind of job starts where, if no rule applies.
-#
-# [policy.jobs]
-# orchestration = {bottom}
-# reasoning = {top}
+#[policy.jobs]
+#orchestration = {bottom}
+#reasoning = {top}
 
 # In what shape calls are made: "cascade" tries small first and climbs when the evidence is weak; "single" asks once.
 [strategy]
 name = "cascade"
 # Who judges prose: a tier or a model; by default the tier above the one that answered.
-# judge = {{ model = {top}, threshold = 0.7 }}
+#judge = {{ model = {top}, threshold = 0.7 }}
 
 # Every call, its cost and its verdict. Without content = true no word of a prompt or an answer is kept.
 [ledger]
@@ -79,7 +78,7 @@ def _cloud(available: tuple[CloudProvider, ...], *, first: bool) -> Iterator[str
     """How to name a cloud model. It costs money and takes content away, so it is the user who names it."""
     for provider in available:
         yield f"# {provider.variable} is set. To use a model of {provider.prefix}, name it:\n"
-        yield f'# {"large" if first else "cloud"} = ["{provider.prefix}:MODEL"]\n'
+        yield f'#{"large" if first else provider.prefix} = ["{provider.prefix}:MODEL"]\n'
 
 
 def _text(value: str) -> str:

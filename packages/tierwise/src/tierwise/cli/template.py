@@ -12,7 +12,7 @@ __all__ = ["first_settings"]
 _HEAD = """\
 # Tierwise: each step goes to the smallest model that can do it.
 #
-# Check this file with `tierwise models`, try it with `tierwise ask --explain "..."`. Settings that begin with `#` and no
+# Check this file with `tierwise models`, try it with `tierwise ask --explain "..."`. Lines that begin with `#` and no
 # space are examples: take the `#` away.
 """
 

@@ -158,7 +158,7 @@ def test_durations(seconds: float | None, shown: str) -> None:
 def test_estimates_cached_and_reasoning_tokens_are_told_apart() -> None:
     usage = Usage(1000, 200, cached_tokens=800, reasoning_tokens=50, estimated=True)
     for form in everywhere(receipt(a_row(usage=usage))):
-        assert "~1,000 in" in form
+        assert "~1,000 in" in form.replace("&nbsp;", " ")
         assert "our estimate" in form
     assert cells.tokens(a_row(usage=usage)) == "~1,000 in (800 cached), ~200 out (50 reasoning)"
 
@@ -266,33 +266,16 @@ class Tags(HTMLParser):
         assert self.open.pop() == tag
 
 
-OURS = frozenset(
-    [
-        "html",
-        "head",
-        "meta",
-        "title",
-        "style",
-        "body",
-        "main",
-        "h1",
-        "p",
-        "dl",
-        "div",
-        "dt",
-        "dd",
-        "table",
-        "caption",
-        "thead",
-        "tbody",
-        "tr",
-        "th",
-        "td",
-        "strong",
-        "ul",
-        "li",
-    ]
-)
+OURS = {"html", "head", "meta", "title", "style", "body", "main", "h1", "p", "dl", "div", "dt", "dd", "ul", "li"} | {
+    "table",
+    "caption",
+    "thead",
+    "tbody",
+    "tr",
+    "th",
+    "td",
+    "strong",
+}
 OUR_ATTRIBUTES = {"lang", "charset", "name", "content", "http-equiv", "class", "role", "scope", "colspan", "data-label"}
 
 

@@ -21,7 +21,7 @@ from typing import Any, get_args
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tierwise import Attempt, Fleet, ModelSpec, Outcome, Router, Task, Tier, ToolCall, Usage
+from tierwise import Attempt, Fleet, Message, ModelSpec, Outcome, Router, Task, Tier, ToolCall, Usage
 from tierwise.errors import ConfigError, LedgerError, RateLimitError, UnknownNameError
 from tierwise.flow import Purpose
 from tierwise.ledger import Row, SQLiteLedger
@@ -501,3 +501,14 @@ def test_content_alone_can_be_purged(path: Path) -> None:
     assert kept["plain"].evidence == "fits the schema"
     assert kept["c1"].error_type == "RateLimitError"
     assert kept["c1"].prompt_hash is not None
+
+
+def test_a_prompt_that_cannot_be_written_costs_no_other_row(ledger: SQLiteLedger) -> None:
+    nested: dict[str, Any] = {}
+    nested["itself"] = nested
+    odd = Task([Message("user", "hi", tool_calls=(ToolCall("look", nested),))])
+    with pytest.raises(LedgerError, match="Circular"):
+        ledger.begin(a_row("odd"), odd)
+    ledger.begin(a_row("plain"), Task("hi"))
+    assert [row.call_id for row in ledger.rows()] == ["plain"]
+    assert ledger.lost == 1

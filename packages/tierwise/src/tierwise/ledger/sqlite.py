@@ -40,8 +40,9 @@ class SQLiteLedger(SQLiteReader):
         content: Keep the text of prompts and answers, and what may quote them.
         key: The key of the prompts' hash; else the environment's `TIERWISE_LEDGER_KEY`, else that of the file
             `<path>.key`, which is made if it is not there.
-        on_error: What a full disk, a locked or a damaged file means. `warn`: the call is made all the same, the loss is
-            logged once for each cause and counted in `lost`. `raise`: no call is made without its row.
+        on_error: What a full disk, a damaged file, or one that another program locks for 5 seconds means. `warn`: the
+            call is made all the same, the loss is logged once for each cause and counted in `lost`. `raise`: no call is
+            made without its row.
         fsync: Wait for the disk, so that an intent outlives a power cut too; slower.
 
     Raises:

@@ -8,7 +8,7 @@ import sqlite3
 import sys
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +37,8 @@ class Write:
     outcome: Outcome | None = None
     done: Future[None] | None = None
     last: bool = False
+    failure: Exception | None = None
+    """Why the row could not be written."""
 
 
 class Writer:
@@ -68,7 +70,8 @@ class Writer:
         self._lost = lost
         self._in_doubt = in_doubt
         self._reset()
-        _writers.add(self)
+        with _forking:
+            _writers.add(self)
 
     def _reset(self) -> None:
         self._queue: queue.SimpleQueue[Write] = queue.SimpleQueue()
@@ -180,32 +183,43 @@ class Writer:
         self.release()
 
     def _write(self, batch: list[Write]) -> None:
-        failure: LedgerError | None = None
         try:
             self._commit(batch)
         except Exception as error:  # noqa: BLE001 - a writer that dies would let every caller wait for ever
-            failure = explained(self._path, error)
-            self._lost(error, sum(write.row is not None for write in batch))
+            for write in batch:
+                write.failure = write.failure or error
+        for write in batch:
+            if write.row is not None and write.failure is not None:
+                self._lost(write.failure, 1)
         for write in batch:
             if write.done is None or not write.done.set_running_or_notify_cancel():
                 continue
-            if failure is None or write.row is None:
+            if write.row is None or write.failure is None:
                 write.done.set_result(None)
             else:
-                write.done.set_exception(failure)
+                write.done.set_exception(explained(self._path, write.failure))
 
     def _commit(self, batch: list[Write]) -> None:
         if all(write.row is None for write in batch):
             return
         with self._held:
             db = self._connection()
-            rows = [self._values(write, write.row) for write in batch if write.row is not None]
+            rows = list(self._columns(batch))
             try:
                 with transaction(db):
                     db.executemany(UPSERT, rows)
             except sqlite3.DatabaseError:
                 self._disconnect()  # the file may have been replaced or mended by the next time
                 raise
+
+    def _columns(self, batch: list[Write]) -> Iterator[tuple[object, ...]]:
+        for write in batch:
+            if write.row is None:
+                continue
+            try:
+                yield self._values(write, write.row)
+            except Exception as error:  # noqa: BLE001 - one odd row is no reason to lose the others
+                write.failure = error
 
     def _values(self, write: Write, row: Row) -> tuple[object, ...]:
         prompt = self._prompts.columns(write.task) if self._prompts is not None and write.task is not None else None
@@ -267,25 +281,30 @@ def _close(ref: weakref.ref[Writer]) -> None:
 
 
 _writers: weakref.WeakSet[Writer] = weakref.WeakSet()
-_forking: list[Writer] = []
+_paused: list[Writer] = []
+_forking = threading.Lock()
+"""Held during a fork, so that there is one at a time."""
 
 
 def _before_fork() -> None:
     """A connection must not be open across a fork: SQLite's locks would be lost in one of the two processes."""
-    _forking.extend(_writers)
-    for writer in _forking:
+    _forking.acquire()
+    _paused.extend(_writers)
+    for writer in _paused:
         writer._held.acquire()
         writer._disconnect()
 
 
 def _after_fork_in_parent() -> None:
-    while _forking:
-        _forking.pop()._held.release()
+    while _paused:
+        _paused.pop()._held.release()
+    _forking.release()
 
 
 def _after_fork_in_child() -> None:
-    while _forking:
-        _forking.pop()._reset()
+    while _paused:
+        _paused.pop()._reset()
+    _forking.release()
 
 
 if hasattr(os, "register_at_fork"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 from importlib.resources import files
 
@@ -11,6 +12,8 @@ __all__ = ["page"]
 
 _CLASSES = ("number", *HEADINGS[1:])
 _LABELS = ("call", *HEADINGS[1:])
+_UNIT = re.compile(" (?=in|out|cached|reasoning)")
+"""The space before a unit, where no line should break."""
 _LONG = 24
 """A figure of more characters than this gets a line of its own on a phone."""
 
@@ -84,6 +87,8 @@ def _line(line: Line) -> str:
 
 
 def _marked(kind: str, cell: str) -> str:
+    if kind == "tokens":
+        return _UNIT.sub("&nbsp;", escape(cell))
     if kind != "verdict":
         return escape(cell)
     word, colon, evidence = cell.partition(":")

@@ -8,21 +8,25 @@ from __future__ import annotations
 import inspect
 import json
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import yaml
+from cyclopts import App
 from pytest_examples import CodeExample, EvalExample, find_examples
 from tierwise.backends import registry
+from tierwise.cli.app import app
+from tierwise.cli.exits import Exit
 from tierwise.config import load
 from tierwise.fleet import ModelSpec, Price
 from tierwise.task import Trust
-from tierwise.testing.provider import Call, LoopbackProvider, Reply
+from tierwise.testing.provider import LoopbackProvider, Reply
 from tierwise.testing.provider.script import Request
 from tierwise_ollama import OllamaBackend
 
@@ -30,7 +34,9 @@ ROOT = Path(__file__).parent.parent
 # The READMEs of the other packages are run by those packages: their frameworks live in environments of their own.
 READMES = [ROOT / "README.md", *(ROOT / "packages" / name / "README.md" for name in ("tierwise", "tierwise-ollama"))]
 SOURCES = [ROOT / "packages" / name / "src" for name in ("tierwise", "tierwise-ollama")]
-PAGES = [*READMES, *sorted((ROOT / "docs").rglob("*.md"))]
+SITE = sorted((ROOT / "docs").rglob("*.md"))
+PAGES = [*READMES, *SITE]
+EXAMPLES = list(find_examples(*PAGES, *SOURCES))
 TEXTS = [*PAGES, *sorted(set(ROOT.glob("*/*/README.md")) - set(PAGES))]
 
 ANSWERS: Sequence[tuple[str, str]] = (
@@ -102,13 +108,14 @@ def commands(name: str) -> list[Any]:
     """Every use of a command: the lines of console blocks, and what stands in backticks in running text."""
     found: dict[str, Any] = {}
     for page in TEXTS:
-        for match in re.finditer(rf"(?:^\$ |`)({name} [^`\n#]+)", page.read_text(encoding="utf-8"), re.MULTILINE):
+        text = page.read_text(encoding="utf-8")
+        for match in re.finditer(rf"(?:^\$ (?:.* \| )?|`)({name} [^`\n#<]+)", text, re.MULTILINE):
             use = match[1].strip()
             found.setdefault(use, pytest.param(use, id=f"{page.relative_to(ROOT)}: {use}"))
     return list(found.values())
 
 
-@pytest.mark.parametrize("example", list(find_examples(*PAGES, *SOURCES)), ids=lambda e: str(e).removeprefix(f"{ROOT}/"))
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda e: str(e).removeprefix(f"{ROOT}/"))
 def test_python(
     example: CodeExample,
     eval_example: EvalExample,
@@ -153,6 +160,33 @@ def test_toml(source: str, tmp_path: Path, provider: LoopbackProvider) -> None:
     load(path).router(ledger=None)
 
 
+@pytest.mark.parametrize("use", commands("tierwise"))
+def test_command(use: str) -> None:
+    app.parse_args(shlex.split(use)[1:], print_error=False, exit_on_error=False)
+
+
+def test_command_line_page_tells_every_command_option_and_exit_code() -> None:
+    page = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    assert re.findall(r"^## (\w+)$", page, re.MULTILINE) == _commands(app)
+    named = set(re.findall(r"--[a-z][a-z-]*", page))
+    assert named - {"--debug"} <= set(_options(app))
+    codes = re.findall(r"^\| (\d+) \|", page, re.MULTILINE)
+    assert codes == [str(int(code)) for code in Exit]
+
+
+def _commands(of: App) -> list[str]:
+    return [name for name in of if not name.startswith("-")]
+
+
+def _options(of: App) -> Iterator[str]:
+    yield from ("--help", "--version")
+    for name in _commands(of):
+        if _commands(of[name]):
+            yield from _options(of[name])
+        else:
+            yield from (option for argument in of[name].assemble_argument_collection() for option in argument.names)
+
+
 @pytest.mark.parametrize("use", commands("make"))
 def test_make(use: str) -> None:
     targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
@@ -168,17 +202,14 @@ def test_pip(use: str) -> None:
 
 
 def test_every_page_stands_in_the_navigation() -> None:
-    class Loader(yaml.SafeLoader):
-        """Reads past the tags of other plugins."""
-
-    config = yaml.load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"), Loader)  # noqa: S506 - a safe loader
-    assert sorted(_pages(config["nav"])) == sorted(str(p.relative_to(ROOT / "docs")) for p in PAGES if p not in READMES)
+    listed = _pages(yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"])
+    assert sorted(listed) == sorted(page.relative_to(ROOT / "docs").as_posix() for page in SITE)
 
 
 def _pages(nav: Any) -> list[str]:
     if isinstance(nav, str):
         return [nav]
-    items = nav.values() if isinstance(nav, dict) else nav
+    items = cast("Iterable[Any]", nav.values() if isinstance(nav, dict) else nav)
     return [page for item in items for page in _pages(item)]
 
 

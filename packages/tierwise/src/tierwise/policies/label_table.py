@@ -48,8 +48,9 @@ class LabelTable(Policy):
         cells: A mean for each label and each tier, alias or model's id.
         tolerance: How far, in units of the score, a mean may lie below the best.
         quality: In place of a tolerance, a dial from 0 (cost alone) to 1 (score alone): the highest
-            quality * score + (1 - quality) * (1 - cost) is taken, both scaled to run from 0 to 1 over the label's
-            models (Avengers-Pro, arXiv:2508.12631).
+            quality * score + (1 - quality) * (1 - cost) is taken, both scaled to run from 0 to 1. That is the dial of
+            Avengers-Pro (arXiv:2508.12631), but scaled over the whole table: over one label's models alone, scaling
+            blows up what may be noise among equals.
         prior: How many outcomes the overall mean counts for.
 
     Raises:
@@ -65,6 +66,8 @@ class LabelTable(Policy):
         self._quality = None if quality is None else _within("quality", quality, 1)
         self._prior = _within("prior", prior, math.inf)
         self._labels = _by_label(self.cells, self._prior)
+        self._scores = _ends([score for listed in self._labels.values() for _, score in listed])
+        self._costs = _ends([c.cost for c in self.cells if c.cost is not None])
         uncosted = next((c for c in self.cells if c.cost is None), None)
         if quality is not None and uncosted is not None:
             raise ConfigError(
@@ -112,17 +115,12 @@ class LabelTable(Policy):
         """
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_refuse_constant)
-            stated, kept = content.pop("sha256"), content["settings"]
-            cells = [Cell(**cell) for cell in content["cells"]]
-            genuine = content["format"] == _FORMAT and stated == _digest(content)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            stated = content.pop("sha256")
+            if content["format"] != _FORMAT or stated != _digest(content):
+                raise ValueError("it is not as it was saved: fit the table again, or make it with LabelTable(cells)")
+            cells, kept = [Cell(**cell) for cell in content["cells"]], content["settings"]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
             raise ConfigError(f"{path} is no saved label table: {error}", setting="path", value=str(path)) from error
-        if not genuine:
-            raise ConfigError(
-                f"{path} is not as it was saved: fit the table again, or make it with LabelTable(cells)",
-                setting="path",
-                value=str(path),
-            )
         return cls(cells, **(kept | settings))
 
     def save(self, path: str | Path) -> None:
@@ -144,7 +142,7 @@ class LabelTable(Policy):
         if not candidates:
             return None
         best = max(c.score for c in candidates)
-        chosen = self._near(candidates, best) if self._quality is None else _dialled(candidates, self._quality)
+        chosen = self._near(candidates, best) if self._quality is None else self._dialled(candidates, self._quality)
         cell = chosen.cell
         return Decision(
             chosen.tier,
@@ -163,6 +161,13 @@ class LabelTable(Policy):
         if all(c.cell.cost is not None for c in near):
             return min(near, key=lambda c: (c.cell.cost, c.rank, -c.score))
         return min(near, key=lambda c: (c.rank, -c.score))
+
+    def _dialled(self, candidates: Sequence[_Candidate], quality: float) -> _Candidate:
+        def worth(candidate: _Candidate) -> float:
+            score = _share(candidate.score, self._scores)
+            return quality * score + (1 - quality) * (1 - _share(candidate.cell.cost or 0.0, self._costs))
+
+        return max(candidates, key=lambda c: (worth(c), -c.rank))
 
 
 def _by_label(cells: Sequence[Cell], prior: float) -> dict[str, list[tuple[Cell, float]]]:
@@ -195,16 +200,13 @@ def _candidate(cell: Cell, score: float, context: Context) -> _Candidate | None:
     return None
 
 
-def _dialled(candidates: Sequence[_Candidate], quality: float) -> _Candidate:
-    scores = _scaled([c.score for c in candidates])
-    costs = _scaled([c.cell.cost or 0.0 for c in candidates])
-    worth = [quality * score + (1 - quality) * (1 - cost) for score, cost in zip(scores, costs, strict=True)]
-    return candidates[max(range(len(candidates)), key=lambda i: (worth[i], -candidates[i].rank))]
+def _ends(values: Sequence[float]) -> tuple[float, float]:
+    return min(values, default=0.0), max(values, default=0.0)
 
 
-def _scaled(values: Sequence[float]) -> list[float]:
-    low, high = min(values), max(values)
-    return [(v - low) / (high - low) if high > low else 0.0 for v in values]
+def _share(value: float, ends: tuple[float, float]) -> float:
+    low, high = ends
+    return (value - low) / (high - low) if high > low else 0.0
 
 
 def _within(setting: str, value: Any, high: float) -> float:

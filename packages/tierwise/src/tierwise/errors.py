@@ -220,15 +220,15 @@ class RunError(TierwiseError):
 
 
 class AllModelsFailedError(RunError):
-    """Every model that may take the task failed.
+    """Every model that may take the task failed, or gave a draft that was rejected.
 
     Attributes:
-        outcomes: The failed outcomes, in order.
+        outcomes: The failed and the rejected outcomes, in order.
     """
 
     def __init__(self, outcomes: Sequence[Outcome]) -> None:
         self.outcomes = tuple(outcomes)
-        lines = [f"  {o.attempt.tier}: {o.attempt.model.id}: {_cause(o.error)}" for o in self.outcomes]
+        lines = [f"  {o.attempt.tier}: {o.attempt.model.id}: {_fate(o)}" for o in self.outcomes]
         super().__init__("all models failed:\n" + "\n".join(lines))
 
 
@@ -276,6 +276,14 @@ class LedgerError(TierwiseError):
 
 class FlowError(TierwiseError):
     """A strategy broke a rule of flows: a defect in the strategy, not in the task."""
+
+
+def _fate(outcome: Outcome) -> str:
+    if outcome.error is not None:
+        return _cause(outcome.error)
+    if outcome.aborted:
+        return "closed by its gate"
+    return f"rejected: {outcome.verdict.plain}" if outcome.verdict is not None else "not accepted"
 
 
 def _cause(error: BaseException | None) -> str:

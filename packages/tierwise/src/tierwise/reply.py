@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, Literal, TypeAlias
 
 from tierwise.context import Decision
-from tierwise.flow import Chunk, Outcome
+from tierwise.flow import Chunk, Outcome, Stated
 from tierwise.ledger.receipt import Receipt
 from tierwise.ledger.rows import Row
 from tierwise.task import ToolCall
@@ -33,6 +33,8 @@ class Reply:
     decision: Decision
     receipt: Receipt
     run_id: str
+    statements: tuple[Stated, ...] = ()
+    """What the strategy had to say of the run, e.g. how a vote ended."""
     outcome: Outcome = field(repr=False)
     """The accepted answer as the backend gave it."""
 

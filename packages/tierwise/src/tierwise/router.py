@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tierwise import drive
 from tierwise.backends.registry import BackendLike, Backends
 from tierwise.context import Context, Decision, resolve
-from tierwise.errors import RejectedError, RunError
+from tierwise.errors import AllModelsFailedError, RejectedError, RunError
 from tierwise.fleet.fleet import Fleet, Tier
 from tierwise.fleet.model import ModelSpec
 from tierwise.fleet.pricing import Pricing
@@ -219,12 +219,26 @@ class _Session:
         self._decision = decision
         yield from note(Decided(decision.tier, decision.rule))
         outcome = yield from router._strategy.flow(task, context.starting(decision))
-        if outcome.verdict is None:
-            outcome = replace(outcome, verdict=(yield from router._free.flow(task, outcome, context)))
-            assert outcome.verdict is not None  # noqa: S101 - set one line above
-            yield from note(Judged(outcome, outcome.verdict))
-        if outcome.verdict.rejected and task.output_schema is not None:
+        if not outcome.ok:
+            raise AllModelsFailedError([outcome])
+        verdict = outcome.verdict
+        if verdict is None or (task.output_schema is not None and not verdict.rejected):
+            outcome = yield from self._checked(outcome, context)
+        if outcome.verdict is not None and outcome.verdict.rejected and task.output_schema is not None:
             raise RejectedError(outcome, outcome.verdict.summary)
+        return outcome
+
+    def _checked(self, outcome: Outcome, context: Context) -> Flow[Outcome]:
+        """The outcome with what can be said of it for free; a typed output that does not fit is always rejected."""
+        verdict = yield from self._router._free.flow(self._task, outcome, context)
+        if outcome.verdict is not None and not verdict.rejected:
+            return outcome
+        own = self._router._strategy.verifier
+        if verdict.result == "abstain" and own is not None:
+            said = own.check(self._task, outcome)
+            verdict = verdict if said.result == "abstain" else said
+        outcome = replace(outcome, verdict=verdict)
+        yield from note(Judged(outcome, verdict))
         return outcome
 
     @contextmanager
@@ -262,6 +276,7 @@ class _Session:
             status=_STATUS[outcome.verdict.result if outcome.verdict else "abstain"],
             decision=self._decision,
             receipt=Receipt.of(run.rows, pricing=self._router._pricing, baseline=self._router.fleet.baseline),
+            statements=tuple(run.statements),
             run_id=run.run_id,
             outcome=outcome,
         )

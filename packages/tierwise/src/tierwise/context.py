@@ -15,7 +15,7 @@ from tierwise.fleet.pricing import Pricing
 from tierwise.state import State
 from tierwise.task import Task
 
-__all__ = ["Context", "Decision", "misfit"]
+__all__ = ["Context", "Decision", "fitting", "misfit"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +145,7 @@ class Context:
             TrustError: None of them may see the task.
             NoModelError: None of them can take it.
         """
-        named = self.resolve(ref)
-        fitting = tuple(m for m in named if misfit(m, task) is None)
-        if not fitting:
-            _refuse(task, named)
-        return fitting
+        return fitting(self.resolve(ref), task)
 
     def resolve(self, ref: str) -> Sequence[ModelSpec]:
         """The models that a tier's name, an alias or a model's id stands for."""
@@ -181,6 +177,19 @@ def resolve(fleet: Fleet, ref: str, *, where: str = "") -> Sequence[ModelSpec]:
         if ref in (model.key, model.id):
             return (model,)
     raise UnknownNameError("tier or model", ref, [*fleet.names, *(m.key for m in fleet.models)], where=where)
+
+
+def fitting(models: Sequence[ModelSpec], task: Task) -> tuple[ModelSpec, ...]:
+    """Those of the models that may and can take the task.
+
+    Raises:
+        TrustError: None of them may see the task.
+        NoModelError: None of them can take it.
+    """
+    kept = tuple(m for m in models if misfit(m, task) is None)
+    if not kept:
+        _refuse(task, models)
+    return kept
 
 
 def _rung(fleet: Fleet, name: str, setting: str) -> int:

@@ -1,6 +1,26 @@
 """In what shape are calls made? A `Strategy` is a flow of attempts."""
 
 from tierwise.strategies.base import Member, Strategy
+from tierwise.strategies.best_of import BestOf
 from tierwise.strategies.cascade import Cascade, Single
+from tierwise.strategies.gates import act_only, prefix_logprob
+from tierwise.strategies.observe import Observe
+from tierwise.strategies.perspectives import Perspectives
+from tierwise.strategies.sandwich import Sandwich
+from tierwise.strategies.specialists import Specialists
+from tierwise.strategies.vote import Vote
 
-__all__ = ["Cascade", "Member", "Single", "Strategy"]
+__all__ = [
+    "BestOf",
+    "Cascade",
+    "Member",
+    "Observe",
+    "Perspectives",
+    "Sandwich",
+    "Single",
+    "Specialists",
+    "Strategy",
+    "Vote",
+    "act_only",
+    "prefix_logprob",
+]

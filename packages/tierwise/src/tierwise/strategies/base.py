@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from tierwise.context import Context
-from tierwise.errors import AllModelsFailedError, BadResponseError
+from tierwise.errors import AllModelsFailedError, BadResponseError, ConfigError, NoModelError, RoutingError
 from tierwise.fleet.fleet import Tier
-from tierwise.flow import Attempt, Flow, Judged, Outcome, Verdict, call, note
+from tierwise.flow import Attempt, Flow, Judged, Outcome, Purpose, Show, Verdict, call, note, revised
 from tierwise.task import Task
 from tierwise.verifiers.base import Verifier
+from tierwise.verifiers.output import ValidOutput
 
-__all__ = ["Member", "Strategy", "answer_of", "first_answer"]
+__all__ = [
+    "Failure",
+    "Member",
+    "Strategy",
+    "answer_of",
+    "answers",
+    "as_members",
+    "failed_all",
+    "first_answer",
+    "first_of",
+    "judged",
+    "member_refs",
+    "shown",
+    "tier_for",
+    "tiers_from",
+    "tried",
+]
 
 
 class Strategy(ABC):
@@ -38,6 +55,14 @@ class Strategy(ABC):
 
 Member: TypeAlias = "Strategy | str"
 """One voice of several: a strategy, or the name of a tier, or of a model."""
+
+Failure: TypeAlias = "AllModelsFailedError | RoutingError"
+"""Why one voice of several gave no answer: its models failed, or none of them may or can take the task."""
+
+
+def shown(task: Task) -> Show:
+    """How the answer that nothing judges is called: shown live, unless its shape has to be checked first."""
+    return Show.LIVE if task.output_schema is None else Show.HOLD
 
 
 def first_answer(task: Task, tier: Tier, **fields: Any) -> Flow[Outcome]:
@@ -67,19 +92,125 @@ def first_answer(task: Task, tier: Tier, **fields: Any) -> Flow[Outcome]:
     raise AllModelsFailedError(failed)
 
 
-def answer_of(member: Member, task: Task, context: Context, **fields: Any) -> Flow[Outcome]:
-    """The answer of one voice of several.
+def first_of(task: Task, tiers: Sequence[Tier], **fields: Any) -> Flow[Outcome]:
+    """The first tier that answers: the later tiers are fallbacks for the earlier.
+
+    Args:
+        task: What is asked.
+        tiers: The tiers, in order.
+        **fields: Fields of the `Attempt`.
+
+    Raises:
+        AllModelsFailedError: None answered.
+    """
+    failed: list[Outcome] = []
+    for tier in tiers:
+        reason = f"fallback: {failed[-1].attempt.tier} failed" if failed else fields.get("reason", "")
+        try:
+            return (yield from first_answer(task, tier, **(fields | {"reason": reason})))
+        except AllModelsFailedError as error:
+            failed.extend(error.outcomes)
+    raise AllModelsFailedError(failed)
+
+
+def tier_for(ref: str, task: Task, context: Context) -> Tier:
+    """The tier that answers under a name: the tier of that name, or one of that model alone.
+
+    Raises:
+        UnknownNameError: There is no such tier or model.
+        RoutingError: No model of it may or can take the task, or it lies outside the task's bounds.
+    """
+    models = context.models(ref, task)
+    name = ref if ref in context.fleet.names else context.tier_of(models[0])
+    if name not in {t.name for t in (*context.reach, *context.specialists)}:
+        raise NoModelError(f"{ref!r} lies outside of min_tier={task.min_tier!r} and max_tier={task.max_tier!r}")
+    return Tier(name, models)
+
+
+def tiers_from(ref: str, task: Task, context: Context) -> Sequence[Tier]:
+    """The tier that answers under a name, then those above it as its fallbacks.
+
+    Raises:
+        RoutingError: See `tier_for`.
+    """
+    first = tier_for(ref, task, context)
+    rank = context.fleet.rank(first.name)
+    return [first, *(t for t in context.reach if context.fleet.rank(t.name) > rank)]
+
+
+def answer_of(member: Member, task: Task, context: Context, *, purpose: Purpose, **fields: Any) -> Flow[Outcome]:
+    """The answer of one voice of several; what a strategy calls an answer is here for `purpose`.
 
     Raises:
         AllModelsFailedError: It did not answer.
+        RoutingError: None of its models may or can take the task.
     """
-    if isinstance(member, Strategy):
-        return (yield from member.flow(task, context))
-    models = context.models(member, task)
-    tier = Tier(context.tier_of(models[0]), models)
-    return (yield from first_answer(task, tier, **fields))
+    if isinstance(member, str):
+        return (yield from first_answer(task, tier_for(member, task, context), purpose=purpose, **fields))
+
+    def serving(attempt: Attempt) -> Attempt:
+        return replace(attempt, purpose=purpose) if attempt.purpose in ("answer", "synthesis") else attempt
+
+    return (yield from revised(member.flow(task, context), serving))
 
 
-def member_refs(members: Iterable[Member]) -> Iterable[str]:
+def tried(flow: Flow[Outcome]) -> Flow[Outcome | Failure]:
+    """The flow's answer, or why there is none: one voice that fails does not end the others."""
+    try:
+        return (yield from flow)
+    except (AllModelsFailedError, RoutingError) as error:
+        return error
+
+
+def answers(results: Iterable[Outcome | Failure]) -> list[Outcome]:
+    """Those of the results that are answers."""
+    return [result for result in results if isinstance(result, Outcome)]
+
+
+def failed_all(failures: Iterable[Outcome | Failure]) -> Failure:
+    """The error to raise where every voice failed: if nothing could be called, the first reason why."""
+    given = [failure for failure in failures if not isinstance(failure, Outcome)]
+    called = [outcome for e in given if isinstance(e, AllModelsFailedError) for outcome in e.outcomes]
+    return AllModelsFailedError(called) if called else given[0]
+
+
+def judged(verifier: Verifier, task: Task, outcome: Outcome, context: Context) -> Flow[Outcome]:
+    """The outcome with its verdict, for the record too.
+
+    A typed output that does not fit its schema is rejected, whatever the verifier is. An earlier verdict (of a strategy
+    inside a strategy) stands if it rejects or is conclusive, and where the verifier abstains.
+    """
+    verdict = outcome.verdict
+    if task.output_schema is not None:
+        shape = ValidOutput().check(task, outcome)
+        verdict = shape if shape.rejected else verdict
+    if verdict is None or not (verdict.rejected or verdict.conclusive):
+        own = yield from verifier.flow(task, outcome, context)
+        verdict = own if verdict is None or own.result != "abstain" else verdict
+    outcome = replace(outcome, verdict=verdict)
+    yield from note(Judged(outcome, verdict))
+    return outcome
+
+
+def as_members(members: Iterable[Member], *, least: int, setting: str = "members") -> tuple[Member, ...]:
+    """Checks the voices of a strategy.
+
+    Raises:
+        ConfigError: There are fewer than `least`, or one is neither a strategy nor a name.
+    """
+    given = (members,) if isinstance(members, str) else tuple(members)
+    for member in cast("tuple[object, ...]", given):
+        if not isinstance(member, str | Strategy):
+            raise ConfigError(
+                f"{setting}: {member!r} is no member: give a strategy, or the name of a tier or model",
+                setting=setting,
+                value=member,
+            )
+    if len(given) < least:
+        raise ConfigError(f"{setting}={given!r} must have {least} members or more", setting=setting, value=given)
+    return given
+
+
+def member_refs(members: Iterable[Member | None]) -> list[str]:
     """The tiers and models that members name."""
-    return [name for m in members for name in ((m,) if isinstance(m, str) else m.refs())]
+    return [name for m in members if m is not None for name in ((m,) if isinstance(m, str) else m.refs())]

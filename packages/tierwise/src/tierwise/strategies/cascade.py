@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any, Literal
 
 from tierwise.context import Context
 from tierwise.errors import AllModelsFailedError
 from tierwise.fleet.fleet import Tier
-from tierwise.flow import Flow, Gate, Judged, Outcome, Show, Verdict, note
-from tierwise.strategies.base import Strategy, first_answer
+from tierwise.flow import Flow, Gate, Outcome, Show, held
+from tierwise.strategies.base import Strategy, answer_of, first_answer, first_of, judged, shown
+from tierwise.strategies.gates import wants_logprobs
 from tierwise.task import Task
 from tierwise.verifiers.base import VerifierLike, as_verifier
 from tierwise.verifiers.default import default_verifier
@@ -22,6 +22,9 @@ class Single(Strategy):
     """The starting tier answers, shown live. Fallbacks: the rest of that tier, then the tiers above it.
 
     A typed output is held until it is checked.
+
+    Args:
+        verifier: What is said of the answer, for the record: as much of it as costs nothing.
     """
 
     def __init__(self, verifier: VerifierLike | None = None) -> None:
@@ -29,14 +32,7 @@ class Single(Strategy):
 
     def flow(self, task: Task, context: Context) -> Flow[Outcome]:
         """See `Strategy`."""
-        failed: list[Outcome] = []
-        show = Show.LIVE if task.output_schema is None else Show.HOLD
-        for tier in context.climb():
-            try:
-                return (yield from first_answer(task, tier, show=show, reason=_reason(context, failed)))
-            except AllModelsFailedError as error:
-                failed.extend(error.outcomes)
-        raise AllModelsFailedError(failed)
+        return (yield from first_of(task, context.climb(), show=shown(task), reason=_reason(context)))
 
 
 class Cascade(Strategy):
@@ -61,7 +57,7 @@ class Cascade(Strategy):
         gate: Gate | None = None,
         each: Strategy | None = None,
     ) -> None:
-        self.verifier = as_verifier(verifier) if verifier is not None else default_verifier()
+        self.verifier = self._verifier = as_verifier(verifier) if verifier is not None else default_verifier()
         self._accept_unverified = on_unverified == "accept"
         self._gate = gate
         self._each = each
@@ -70,7 +66,7 @@ class Cascade(Strategy):
         """See `Strategy`."""
         failed: list[Outcome] = []
         unverified: Outcome | None = None
-        reason = _reason(context, failed)
+        reason = _reason(context)
         tiers = context.climb()
         for tier in tiers:
             top = tier is tiers[-1]
@@ -78,46 +74,53 @@ class Cascade(Strategy):
                 outcome = yield from self._try(task, context, tier, top, reason)
             except AllModelsFailedError as error:
                 failed.extend(error.outcomes)
-                reason = f"fallback: tier {tier.name} failed"
+                reason = f"fallback: {tier.name} failed"
                 continue
-            if outcome.committed or (top and task.output_schema is None):
+            if outcome.committed or (top and shown(task) == Show.LIVE):
                 return outcome
             if outcome.aborted:
+                failed.append(outcome)
                 reason = f"escalation: the gate closed {tier.name}"
                 continue
-            outcome, verdict = yield from self._judge(task, outcome, context)
-            if verdict.accepted or top or (self._accept_unverified and not verdict.rejected):
+            outcome = yield from judged(self._verifier, task, outcome, context)
+            if top or self._accepts(outcome):
                 return outcome
-            if not verdict.rejected:
-                unverified = outcome
-            reason = f"escalation: {tier.name} {'rejected' if verdict.rejected else 'unverified'}: {verdict.plain}"
+            unverified = unverified if _rejected(outcome) else outcome
+            failed.append(outcome)
+            reason = f"escalation: {tier.name} {_weakness(outcome)}"
         if unverified is not None:
             return unverified
         raise AllModelsFailedError(failed)
 
     def _try(self, task: Task, context: Context, tier: Tier, top: bool, reason: str) -> Flow[Outcome]:
         if self._each is not None and not top:
-            return (yield from self._each.flow(task, context.at(tier)))
+            # Held, whatever it would show by itself: its answer is a draft here.
+            return (yield from held(answer_of(self._each, task, context.at(tier), purpose="draft")))
         fields: dict[str, Any] = {"purpose": "draft", "show": Show.HOLD}
         if self._gate is not None and not top:
             fields = {"purpose": "draft", "show": Show.GATED, "gate": self._gate}
         if top:
-            fields = {"purpose": "answer", "show": Show.LIVE if task.output_schema is None else Show.HOLD}
-        fields["logprobs"] = self.verifier is not None and self.verifier.wants_logprobs
-        return (yield from first_answer(task, tier, reason=reason, **fields))
+            fields = {"purpose": "answer", "show": shown(task)}
+        wanted = self._verifier.wants_logprobs or wants_logprobs(self._gate)
+        return (yield from first_answer(task, tier, reason=reason, logprobs=wanted, **fields))
 
-    def _judge(self, task: Task, outcome: Outcome, context: Context) -> Flow[tuple[Outcome, Verdict]]:
-        assert self.verifier is not None  # noqa: S101 - set in __init__
-        verdict = yield from self.verifier.flow(task, outcome, context)
-        yield from note(Judged(outcome, verdict))
-        return replace(outcome, verdict=verdict), verdict
+    def _accepts(self, outcome: Outcome) -> bool:
+        verdict = outcome.verdict
+        return verdict is not None and (verdict.accepted or (self._accept_unverified and not verdict.rejected))
 
     def refs(self) -> Iterable[str]:
         """See `Strategy`."""
         return [*super().refs(), *(self._each.refs() if self._each else ())]
 
 
-def _reason(context: Context, failed: list[Outcome]) -> str:
-    if failed:
-        return f"fallback: {failed[-1].attempt.tier} failed"
+def _reason(context: Context) -> str:
     return context.start.reason if context.start else ""
+
+
+def _rejected(outcome: Outcome) -> bool:
+    return outcome.verdict is not None and outcome.verdict.rejected
+
+
+def _weakness(outcome: Outcome) -> str:
+    verdict = outcome.verdict
+    return f"{'rejected' if _rejected(outcome) else 'unverified'}: {verdict.plain if verdict else ''}"

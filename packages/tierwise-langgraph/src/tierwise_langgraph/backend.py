@@ -81,7 +81,7 @@ class LangChainBackend(Backend):
 
     def rebuilt(self, outcome: Outcome) -> Any:
         """See `Backend`."""
-        return with_calls(outcome.raw, outcome.tool_calls)
+        return with_calls(outcome.raw, outcome)
 
     def open(self, attempt: Attempt) -> AbstractContextManager[Iterator[Chunk]]:
         """See `Backend`."""

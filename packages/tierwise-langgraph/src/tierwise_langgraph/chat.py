@@ -16,7 +16,7 @@ from tierwise import ModelSpec, Reply, Router, Task
 from tierwise.backends import native_models
 
 from tierwise_langgraph.backend import LangChainBackend, Request
-from tierwise_langgraph.convert import as_chunk, to_core, tools_to_core
+from tierwise_langgraph.convert import native_chunk, to_core, tools_to_core
 
 __all__ = ["RoutedChatModel"]
 
@@ -92,7 +92,7 @@ class RoutedChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         with self._routed.stream(self._task(messages, stop, kwargs)) as stream:
-            yield from (as_chunk(chunk.raw) for chunk in stream if chunk.raw is not None)
+            yield from filter(None, map(native_chunk, stream))
             yield self._stamp(stream.reply)
 
     async def _astream(
@@ -104,8 +104,9 @@ class RoutedChatModel(BaseChatModel):
     ) -> AsyncIterator[ChatGenerationChunk]:
         async with self._routed.astream(self._task(messages, stop, kwargs)) as stream:
             async for chunk in stream:
-                if chunk.raw is not None:
-                    yield as_chunk(chunk.raw)
+                piece = native_chunk(chunk)
+                if piece is not None:
+                    yield piece
             yield self._stamp(stream.reply)
 
     def _task(self, messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any]) -> Task:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, ToolMessage, convert_to_messages
 from langchain_core.messages.tool import tool_call as create_tool_call
+from langchain_core.messages.tool import tool_call_chunk as create_tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from tierwise import Attempt, Message, Outcome, Tool, ToolCall, Usage
+from tierwise.flow import Chunk
 
-__all__ = ["as_chunk", "from_core", "outcome_of", "to_core", "tools_to_core", "whole_message", "with_calls"]
+__all__ = ["from_core", "native_chunk", "outcome_of", "to_core", "tools_to_core", "whole_message", "with_calls"]
 
 _ROLES: Mapping[str, Any] = {"human": "user", "ai": "assistant", "tool": "tool", "system": "system"}
 
@@ -87,7 +90,7 @@ def outcome_of(attempt: Attempt, message: AIMessage) -> Outcome:
 
 def _logprobs(given: Any) -> tuple[float, ...] | None:
     """OpenAI's form, an object with a list in it, or Ollama's, the list."""
-    tokens: Any = given.get("content") if isinstance(given, dict) else given  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    tokens: Any = cast("dict[str, Any]", given).get("content") if isinstance(given, dict) else given
     return tuple(float(token["logprob"]) for token in tokens) if tokens else None
 
 
@@ -105,10 +108,10 @@ def _usage(message: AIMessage) -> Usage | None:
     )
 
 
-def with_calls(message: AIMessage, calls: Iterable[ToolCall]) -> AIMessage:
-    """The message with tool calls that were read out of its text, in place of the text."""
-    forms = [create_tool_call(name=c.name, args=dict(c.arguments), id=c.id) for c in calls]
-    return message.model_copy(update={"content": "", "tool_calls": forms, "invalid_tool_calls": []})
+def with_calls(message: AIMessage, outcome: Outcome) -> AIMessage:
+    """The message with the tool calls that were read out of its text, and with what is left of the text."""
+    calls = [create_tool_call(name=c.name, args=dict(c.arguments), id=c.id) for c in outcome.tool_calls]
+    return message.model_copy(update={"content": outcome.text, "tool_calls": calls, "invalid_tool_calls": []})
 
 
 def whole_message(message: AIMessageChunk) -> AIMessage:
@@ -116,8 +119,18 @@ def whole_message(message: AIMessageChunk) -> AIMessage:
     return AIMessage(**message.model_dump(exclude={"type", "tool_call_chunks", "chunk_position"}))
 
 
-def as_chunk(raw: AIMessage | ChatGenerationChunk) -> ChatGenerationChunk:
-    """What a backend left in a chunk: a streamed piece as it came, or a held answer as one piece."""
+def native_chunk(chunk: Chunk) -> ChatGenerationChunk | None:
+    """A streamed piece as it came, or a held answer as one piece; `None` for what LangChain has seen already."""
+    raw = chunk.raw
     if isinstance(raw, ChatGenerationChunk):
         return raw
-    return ChatGenerationChunk(message=AIMessageChunk(**raw.model_dump(exclude={"type", "invalid_tool_calls"})))
+    if isinstance(raw, AIMessage):
+        return ChatGenerationChunk(message=AIMessageChunk(**raw.model_dump(exclude={"type", "invalid_tool_calls"})))
+    if not chunk.is_visible:
+        return None
+    # Tool calls that the model wrote as text while it streamed.
+    calls = [
+        create_tool_call_chunk(name=c.name, args=json.dumps(dict(c.arguments)), id=c.id, index=i)
+        for i, c in enumerate(chunk.tool_calls)
+    ]
+    return ChatGenerationChunk(message=AIMessageChunk(content=chunk.text, tool_call_chunks=calls))

@@ -1,0 +1,156 @@
+"""Attempts as requests to Pydantic AI's own models."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextvars import copy_context
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic_ai import RunContext
+from pydantic_ai.exceptions import UnexpectedModelBehavior
+from pydantic_ai.messages import (
+    ModelMessage,
+    ModelResponseStreamEvent,
+    PartDeltaEvent,
+    PartStartEvent,
+    TextPart,
+    TextPartDelta,
+    ToolCallPart,
+    ToolCallPartDelta,
+)
+from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
+from pydantic_ai.output import OutputObjectDefinition
+from pydantic_ai.settings import ModelSettings, merge_model_settings
+from pydantic_ai.tools import ToolDefinition
+from tierwise.backends import Backend, provider_failures
+from tierwise.flow import Attempt, Chunk, Outcome
+from tierwise.schema import as_json_schema
+
+from tierwise_pydantic_ai.convert import from_core, outcome_of, with_calls
+
+__all__ = ["Event", "PydanticAIBackend", "Request"]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a model was asked, as Pydantic AI put it."""
+
+    messages: list[ModelMessage]
+    settings: ModelSettings | None
+    parameters: ModelRequestParameters
+    context: RunContext[Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event of a streamed response, and the response that it is of."""
+
+    event: ModelResponseStreamEvent
+    source: StreamedResponse
+
+
+class PydanticAIBackend(Backend):
+    """Sends attempts to Pydantic AI's models; each prepares request and messages in its own way.
+
+    Args:
+        models: A model for each model of the fleet, by the fleet's model's key.
+    """
+
+    def __init__(self, models: Mapping[str, Model]) -> None:
+        self._models = models
+
+    def call(self, attempt: Attempt) -> Outcome:
+        """See `Backend`. Pydantic AI is async: this is for routers that are run without it."""
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(copy_context().run, asyncio.run, self.acall(attempt)).result()
+
+    async def acall(self, attempt: Attempt) -> Outcome:
+        """See `Backend`."""
+        model, request = self._prepared(attempt)
+        with provider_failures(UnexpectedModelBehavior):
+            response = await model.request(request.messages, request.settings, request.parameters)
+        return outcome_of(attempt, response)
+
+    def rebuilt(self, outcome: Outcome) -> Any:
+        """See `Backend`."""
+        return with_calls(outcome.raw, outcome)
+
+    def aopen(self, attempt: Attempt) -> AbstractAsyncContextManager[AsyncIterator[Chunk]]:
+        """See `Backend`."""
+        return self._astreamed(attempt)
+
+    @asynccontextmanager
+    async def _astreamed(self, attempt: Attempt) -> AsyncGenerator[AsyncIterator[Chunk]]:
+        model, request = self._prepared(attempt)
+
+        async def chunks(stream: StreamedResponse) -> AsyncGenerator[Chunk]:
+            async for event in stream:
+                yield _chunk(event, stream)
+            whole = outcome_of(attempt, stream.get())
+            yield Chunk(
+                tool_calls=whole.tool_calls,
+                logprobs=whole.logprobs or (),
+                usage=whole.usage,
+                finish_reason=whole.finish_reason,
+                model=whole.model,
+                visible=False,
+                whole=whole.raw,
+            )
+
+        with provider_failures(UnexpectedModelBehavior):
+            opened = model.request_stream(request.messages, request.settings, request.parameters, request.context)
+            async with opened as stream:
+                yield chunks(stream)
+
+    def _prepared(self, attempt: Attempt) -> tuple[Model, Request]:
+        model = self._models[attempt.model.key]
+        native = attempt.task.native
+        request = native if isinstance(native, Request) else _request(attempt, model)
+        messages = model.prepare_messages(request.messages, request.parameters)
+        settings = merge_model_settings(request.settings, _settings(attempt))
+        return model, Request(messages, settings, request.parameters, request.context)
+
+
+def _request(attempt: Attempt, model: Model) -> Request:
+    """The request of a task that is no framework's, e.g. a judge's."""
+    task = attempt.task
+    tools = [
+        ToolDefinition(name=t.name, parameters_json_schema=dict(t.parameters), description=t.description)
+        for t in task.tools
+    ]
+    parameters = ModelRequestParameters(function_tools=tools)
+    if task.output_schema is not None:
+        output = OutputObjectDefinition(json_schema=as_json_schema(task.output_schema), name="answer")
+        native = model.profile.get("supports_json_schema_output", False)
+        parameters = ModelRequestParameters(
+            function_tools=tools, output_mode="native" if native else "prompted", output_object=output
+        )
+    return Request(from_core(task.messages), None, parameters)
+
+
+def _settings(attempt: Attempt) -> ModelSettings:
+    settings = ModelSettings()
+    temperature, seed = attempt.setting("temperature"), attempt.setting("seed")
+    cap = attempt.setting("max_output_tokens")
+    if temperature is not None:
+        settings["temperature"] = temperature
+    if seed is not None:
+        settings["seed"] = seed
+    if cap is not None:
+        settings["max_tokens"] = cap
+    return settings
+
+
+def _chunk(event: ModelResponseStreamEvent, stream: StreamedResponse) -> Chunk:
+    text, calls = "", False
+    if isinstance(event, PartStartEvent):
+        text = event.part.content if isinstance(event.part, TextPart) else ""
+        calls = isinstance(event.part, ToolCallPart)
+    elif isinstance(event, PartDeltaEvent):
+        text = event.delta.content_delta if isinstance(event.delta, TextPartDelta) else ""
+        calls = isinstance(event.delta, ToolCallPartDelta)
+    return Chunk(text=text, visible=bool(text or calls), raw=Event(event, stream))

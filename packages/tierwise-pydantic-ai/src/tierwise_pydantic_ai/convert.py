@@ -1,0 +1,156 @@
+"""Pydantic AI's messages as Tierwise's, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from pydantic_ai.messages import (
+    BaseToolCallPart,
+    BinaryContent,
+    ImageUrl,
+    ModelMessage,
+    ModelRequest,
+    ModelRequestPart,
+    ModelResponse,
+    RetryFeedbackPart,
+    SystemPromptPart,
+    TextPart,
+    ThinkingPart,
+    ToolCallPart,
+    ToolReturnPart,
+    UserContent,
+    UserPromptPart,
+)
+from pydantic_ai.models import ModelRequestParameters
+from pydantic_ai.tools import ToolDefinition
+from tierwise import Attempt, Message, Outcome, Tool, ToolCall, Usage
+from tierwise.flow import Chunk
+
+__all__ = ["core_parts", "from_core", "outcome_of", "to_core", "tool_calls", "tools_to_core", "with_calls"]
+
+
+def to_core(messages: Iterable[ModelMessage]) -> list[Message]:
+    """What policies and verifiers read: texts, images, tool calls, and what failed."""
+    return [m for message in messages for m in _messages(message)]
+
+
+def _messages(message: ModelMessage) -> Iterator[Message]:
+    if isinstance(message, ModelResponse):
+        thinking = "".join(p.content for p in message.parts if isinstance(p, ThinkingPart))
+        yield Message("assistant", _text(message), tool_calls=tool_calls(message), thinking=thinking)
+        return
+    if message.instructions:
+        yield Message("system", message.instructions)
+    for part in message.parts:
+        known = _part(part)
+        if known is not None:
+            yield known
+
+
+def _part(part: ModelRequestPart) -> Message | None:
+    if isinstance(part, UserPromptPart):
+        texts, images = _content(part.content)
+        return Message("user", "\n".join(texts), images=tuple(images))
+    if isinstance(part, SystemPromptPart):
+        return Message("system", part.content)
+    if isinstance(part, RetryFeedbackPart):
+        return Message("user", str(part.content), failed=True)
+    if isinstance(part, ToolReturnPart):
+        failed = part.outcome != "success"
+        text = part.model_response_str()
+        return Message("tool", text, tool_call_id=part.tool_call_id, name=part.tool_name, failed=failed)
+    return None
+
+
+def _content(content: str | Sequence[UserContent]) -> tuple[list[str], list[str]]:
+    if isinstance(content, str):
+        return [content], []
+    images = [c.url for c in content if isinstance(c, ImageUrl)]
+    images += [c.data_uri for c in content if isinstance(c, BinaryContent) and c.is_image]
+    return [c for c in content if isinstance(c, str)], images
+
+
+def _text(response: ModelResponse) -> str:
+    return "".join(p.content for p in response.parts if isinstance(p, TextPart))
+
+
+def tools_to_core(parameters: ModelRequestParameters) -> list[Tool]:
+    """The tools as verifiers know them; an output type that is asked for by a tool is one of them."""
+    return [_tool(t) for t in (*parameters.function_tools, *parameters.output_tools)]
+
+
+def _tool(tool: ToolDefinition) -> Tool:
+    return Tool(tool.name, tool.description or "", tool.parameters_json_schema)
+
+
+def tool_calls(response: ModelResponse) -> tuple[ToolCall, ...]:
+    """The calls of the user's tools, and of the output type where a tool asks for it."""
+    calls = [p for p in response.parts if isinstance(p, ToolCallPart)]
+    return tuple(ToolCall.parse(p.tool_name, p.args, id=p.tool_call_id) for p in calls)
+
+
+def from_core(messages: Iterable[Message]) -> list[ModelMessage]:
+    """The messages of a task that is no framework's, e.g. a judge's."""
+    return [_response(m) if m.role == "assistant" else ModelRequest([_request_part(m)]) for m in messages]
+
+
+def _request_part(message: Message) -> ModelRequestPart:
+    if message.role == "system":
+        return SystemPromptPart(message.content)
+    if message.role == "tool":
+        return ToolReturnPart(message.name or "", message.content, tool_call_id=message.tool_call_id or "")
+    images = [ImageUrl(url) for url in message.images]
+    return UserPromptPart([message.content, *images] if images else message.content)
+
+
+def _response(message: Message) -> ModelResponse:
+    text = [TextPart(message.content)] if message.content else []
+    return ModelResponse([*text, *_call_parts(message.tool_calls)])
+
+
+def _call_parts(calls: Iterable[ToolCall]) -> list[ToolCallPart]:
+    return [ToolCallPart(c.name, c.malformed or dict(c.arguments), tool_call_id=c.id) for c in calls]
+
+
+def with_calls(response: ModelResponse, outcome: Outcome) -> ModelResponse:
+    """The response with the tool calls that were read out of its text, and with what is left of the text."""
+    kept = [p for p in response.parts if not isinstance(p, TextPart | BaseToolCallPart)]
+    text = [TextPart(outcome.text)] if outcome.text else []
+    return replace(response, parts=[*kept, *text, *_call_parts(outcome.tool_calls)])
+
+
+def core_parts(chunk: Chunk) -> list[TextPart | ToolCallPart]:
+    """A chunk that is no model's own: tool calls that were read out of a streamed text."""
+    return [*([TextPart(chunk.text)] if chunk.text else []), *_call_parts(chunk.tool_calls)]
+
+
+def outcome_of(attempt: Attempt, response: ModelResponse) -> Outcome:
+    """A model's answer as an outcome."""
+    details: dict[str, Any] = response.provider_details or {}
+    tokens: list[Any] = details.get("logprobs") or []
+    return Outcome(
+        attempt,
+        text=_text(response),
+        thinking="".join(p.content for p in response.parts if isinstance(p, ThinkingPart)),
+        tool_calls=tool_calls(response),
+        logprobs=tuple(token["logprob"] for token in tokens) or None,
+        usage=_usage(response),
+        model=response.model_name,
+        finish_reason=response.finish_reason,
+        raw=response,
+    )
+
+
+def _usage(response: ModelResponse) -> Usage | None:
+    usage = response.usage
+    if not usage.has_values():
+        return None
+    return Usage(
+        usage.input_tokens,
+        usage.output_tokens,
+        cached_tokens=usage.cache_read_tokens,
+        cache_write_tokens=usage.cache_write_tokens,
+        reasoning_tokens=usage.details.get("reasoning_tokens", 0),
+    )

@@ -23,6 +23,8 @@ def test_a_tool_call_without_text_is_not_empty(bench: Any) -> None:
         "I'm sorry, but I can't help with that.",
         "I\N{RIGHT SINGLE QUOTATION MARK}m sorry, but I cannot assist with this request.",
         "Sorry, I can't do that.",
+        "I am very sorry, but I'm unable to do this.",
+        "I'm afraid that is something we cannot share.",
         "I cannot provide that.",
         "I am unable to answer.",
         "As an AI language model, I don't have access to your files.",
@@ -38,6 +40,8 @@ def test_the_words_of_a_refusal(bench: Any, text: str) -> None:
     [
         "Paris.",
         "I'm sorry to hear that. Here is what to do: restart it.",
+        "I'm sorry to hear that your printer can't connect. Turn it off and on.",
+        "I'm afraid the ticket cannot be refunded: it was bought at a reduced price.",
         "The function cannot help but return None.",
         "She said: I can't help you.",
         "A process that can't provide a lock waits.",

@@ -7,9 +7,9 @@ import math
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tierwise.context import Context, Decision
 from tierwise.errors import ConfigError
@@ -23,8 +23,7 @@ __all__ = ["LabelTable"]
 _FORMAT = "tierwise label table 1"
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
+class _Candidate(NamedTuple):
     cell: Cell
     score: float
     """The cell's mean, shrunk."""

@@ -24,16 +24,17 @@ class NotEmpty(Verifier):
 
 
 _CANNOT = r"(?:can(?:no|')t|can not|unable|not able|won't)"
-_REFUSAL = re.compile(
-    r"^\W*(?:"
-    rf"(?:i'?m|i am) (?:so |very |really )?(?:sorry|afraid)\b.{{0,60}}?\b{_CANNOT}\b"
+_I = r"\b(?:i|we)(?:'m|'re| am| are)?"
+_REFUSAL = (
+    r"(?i)\W*(?:"
+    rf"(?:i'?m|i am) (?:so |very |really )?(?:sorry|afraid)\b.{{0,60}}?{_I} {_CANNOT}\b"
     rf"|sorry,? (?:but )?i (?:am )?{_CANNOT}\b"
     rf"|i (?:am )?{_CANNOT} (?:to )?(?:help|assist|answer|provide|comply|do that|fulfil)"
     r"|i must (?:decline|refuse)\b"
     rf"|as an? (?:ai|artificial intelligence|large language|language)\b.{{0,60}}?\b(?:{_CANNOT}|don't have)\b"
-    r")",
-    re.IGNORECASE,
+    r")"
 )
+"""Compiled, and kept, by `re` at its first use."""
 _OPENING = 200
 _APOSTROPHE = "\N{RIGHT SINGLE QUOTATION MARK}"
 
@@ -51,6 +52,6 @@ class NotRefusal(Verifier):
         """See `Verifier`."""
         if outcome.finish_reason in ("content_filter", "refusal"):
             return self.reject(f"the provider ended it with {outcome.finish_reason!r}", conclusive=True)
-        if not outcome.tool_calls and _REFUSAL.match(outcome.text[:_OPENING].replace(_APOSTROPHE, "'")):
+        if not outcome.tool_calls and re.match(_REFUSAL, outcome.text[:_OPENING].replace(_APOSTROPHE, "'")):
             return self.reject("the answer opens with a refusal", conclusive=True)
         return self.abstain("no refusal")

@@ -29,11 +29,28 @@ def provider() -> Iterator[LoopbackProvider]:
         yield running
 
 
+UNCLOSED = """
+import sys
+from tierwise import Task
+from tierwise.ledger import Row, SQLiteLedger
+
+ledger = SQLiteLedger(sys.argv[1], on_error="raise")
+ledger.begin(Row("begun", "r"), Task("hi"))
+for i in range(300):
+    ledger.settle(Row(f"c{i}", "r", state="settled"))
+if sys.argv[2] == "error":
+    raise SystemExit(3)
+"""
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+
 def start(provider: LoopbackProvider, path: Path, count: int) -> subprocess.Popen[bytes]:
     caller = Path(__file__).with_name("caller.py")
     address = provider.url.removeprefix("http://")
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    return subprocess.Popen([sys.executable, str(caller), str(path), address, str(count)], env=environment)
+    return subprocess.Popen([sys.executable, str(caller), str(path), address, str(count)], env=environment())
 
 
 def ids(provider: LoopbackProvider) -> list[str]:
@@ -73,6 +90,17 @@ def test_three_processes_share_a_file(provider: LoopbackProvider, tmp_path: Path
     assert len({row.prompt_hash for row in rows}) == 1, "they share one key"
 
 
+@pytest.mark.parametrize(("how", "code"), [("well", 0), ("error", 3)])
+def test_what_is_queued_is_written_when_a_process_ends_without_closing(tmp_path: Path, how: str, code: int) -> None:
+    path = tmp_path / "ledger.db"
+    command = [sys.executable, "-X", "dev", "-W", "error", "-c", UNCLOSED, str(path), how]
+    ended = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stderr) == (code, "")
+    with SQLiteLedger(path) as ledger:
+        states = [row.state for row in ledger.rows()]
+    assert (states.count("settled"), states.count("unknown")) == (300, 1)
+
+
 def keep(ledger: SQLiteLedger, call_id: str) -> None:
     row = Row(call_id, "r")
     ledger.begin(row, Task("hi"))
@@ -81,7 +109,7 @@ def keep(ledger: SQLiteLedger, call_id: str) -> None:
 
 @forks
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-def test_a_forked_child_goes_on_with_the_ledger(tmp_path: Path) -> None:
+def test_a_forked_child_goes_on_with_the_ledger_while_threads_write(tmp_path: Path) -> None:
     with SQLiteLedger(tmp_path / "ledger.db", on_error="raise") as ledger:
         keep(ledger, "before")
         child = multiprocessing.get_context("fork").Process(target=keep, args=(ledger, "in the child"))
@@ -103,7 +131,7 @@ def test_a_process_is_dead_once_it_has_ended() -> None:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        env=environment(),
     )
     assert process.stdout is not None
     other = process.stdout.readline().strip()

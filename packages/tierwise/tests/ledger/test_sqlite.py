@@ -26,6 +26,7 @@ from tierwise.errors import ConfigError, LedgerError, RateLimitError, UnknownNam
 from tierwise.flow import Purpose
 from tierwise.ledger import Row, SQLiteLedger
 from tierwise.ledger import schema as schema_module
+from tierwise.ledger.reading import SQLiteReader
 from tierwise.ledger.rows import CallState
 from tierwise.ledger.schema import MIGRATIONS, migrate
 
@@ -317,6 +318,8 @@ def test_a_file_of_the_future_or_of_others_is_left_alone(path: Path, statement: 
     before = path.read_bytes()
     with pytest.raises(LedgerError, match=r"upgrade tierwise|no ledger of Tierwise"):
         SQLiteLedger(path, key=KEY)
+    with pytest.raises(LedgerError, match=r"upgrade tierwise|no ledger of Tierwise"):
+        SQLiteReader(path).rows()
     assert path.read_bytes() == before
 
 

@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from tierwise.errors import LedgerError
+from tierwise.ledger.schema import is_current, migrate
 
 __all__ = ["cause", "connect", "explained", "reading", "transaction"]
 
@@ -95,12 +96,15 @@ def reading(path: Path) -> Generator[sqlite3.Connection]:
     """A connection that cannot write, for as long as the block lasts.
 
     Raises:
-        LedgerError: The file cannot be read.
+        LedgerError: The file cannot be read, is no ledger, or a newer Tierwise wrote it.
     """
     if not path.exists():
         raise LedgerError(f"there is no ledger at {path}")
     try:
         with closing(connect(path)) as db:
+            if not is_current(db):
+                with transaction(db):
+                    migrate(db, str(path))
             db.row_factory = sqlite3.Row
             db.execute("PRAGMA query_only = ON")
             yield db

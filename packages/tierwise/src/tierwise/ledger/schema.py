@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, fields
 from decimal import Decimal
 from typing import Any
@@ -14,7 +14,7 @@ from tierwise.fleet.price import Usage
 from tierwise.flow import Outcome
 from tierwise.ledger.rows import Row
 
-__all__ = ["DELETE", "FORGET", "MIGRATIONS", "UPSERT", "Entry", "entry", "migrate", "values"]
+__all__ = ["DELETE", "FORGET", "MIGRATIONS", "UPSERT", "Entry", "entry", "is_current", "migrate", "values"]
 
 APPLICATION_ID = 0x74696572
 """`tier` in ASCII: what SQLite's file header says of our files."""
@@ -145,27 +145,33 @@ def entry(stored: sqlite3.Row) -> Entry:
     return Entry(**known)
 
 
-def migrate(db: sqlite3.Connection, path: str, migrations: Sequence[str] | None = None) -> None:
+def is_current(db: sqlite3.Connection) -> bool:
+    """True if the file is a ledger of this version."""
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    (owner,) = db.execute("PRAGMA application_id").fetchone()
+    return owner == APPLICATION_ID and version == len(MIGRATIONS)
+
+
+def migrate(db: sqlite3.Connection, path: str) -> None:
     """Brings the file's schema up to date, inside the transaction that the caller has begun.
 
     Raises:
         LedgerError: The file is another program's, or a newer Tierwise wrote it.
     """
-    scripts = MIGRATIONS if migrations is None else migrations
     (version,) = db.execute("PRAGMA user_version").fetchone()
     (owner,) = db.execute("PRAGMA application_id").fetchone()
     (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if owner != APPLICATION_ID and (owner or version or tables):
         raise LedgerError(f"{path} is a SQLite file, but no ledger of Tierwise: give the ledger a path of its own")
-    if version > len(scripts):
+    if version > len(MIGRATIONS):
         raise LedgerError(
-            f"{path} has schema version {version}, this Tierwise knows up to {len(scripts)}: "
+            f"{path} has schema version {version}, this Tierwise knows up to {len(MIGRATIONS)}: "
             "upgrade tierwise, or give another path"
         )
-    if version == len(scripts):
+    if version == len(MIGRATIONS):
         return
-    for script in scripts[version:]:
+    for script in MIGRATIONS[version:]:
         for statement in filter(str.strip, script.split(";")):
             db.execute(statement)
     db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    db.execute(f"PRAGMA user_version = {len(scripts)}")
+    db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")

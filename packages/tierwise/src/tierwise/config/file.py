@@ -87,7 +87,7 @@ def load(path: str | Path = "tierwise.toml") -> Config:
     return Config(
         document.path,
         fleet,
-        policy=read_policy(root, fleet),
+        policy=read_policy(root, fleet, folder),
         strategy=read_strategy(root, fleet),
         ledger=_ledger(root.table("ledger"), folder),
         backends=_backends(root.table("backends")),

@@ -3,54 +3,90 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import cast
 
 from tierwise.config.document import Table
+from tierwise.config.names import member, tier_name, tier_names
+from tierwise.context import resolve
 from tierwise.errors import UnknownNameError
 from tierwise.fleet.fleet import Fleet
 from tierwise.policies.base import Always, FirstOf, Policy, PolicyLike
+from tierwise.policies.classifier import Classifier
 from tierwise.policies.complexity import Complexity
 from tierwise.policies.jobs import JOBS, JobTable, Kind
+from tierwise.policies.label_table import LabelTable
 from tierwise.policies.length import LongerThan
 from tierwise.policies.needs import Needs
 from tierwise.policies.picks import Cheapest, Fastest
 from tierwise.policies.rule import Rule
+from tierwise.policies.session import SessionAffinity
 from tierwise.policies.steps import AfterError, HighStakes
 
-__all__ = ["read_policy", "tier_name"]
+__all__ = ["read_policy"]
 
 _CONDITIONS = ("job", "node", "role", "tags", "pattern")
+_POLICY = (
+    "high_stakes",
+    "after_error",
+    "labels",
+    "jobs",
+    "classifier",
+    "complexity",
+    "default",
+    "prefer",
+    "keep_session",
+)
 _ALONE = ("longer_than", "needs")
 _NEEDS = ("tools", "json_schema", "vision", "logprobs")
 _PICKS: Mapping[str, Callable[[PolicyLike], Policy]] = {"cheapest": Cheapest, "fastest": Fastest}
 _KINDS = tuple(dict.fromkeys(JOBS.values()))
 
 
-def read_policy(root: Table, fleet: Fleet) -> Policy | None:
+def read_policy(root: Table, fleet: Fleet, folder: Path) -> Policy | None:
     """The policy that a file describes; `None` if it says nothing.
 
     What is asked first: high stakes and errors, which no rule should hide; then the rules, in the order of the file;
-    then what jobs mean; then, where it is wanted, how involved the request looks; then the default.
+    then what outcomes say of a job, and what jobs mean; then, where they are wanted, a classifier and how involved the
+    request looks; then the default. A session is kept around all of that.
+
+    Args:
+        root: The file.
+        fleet: Whose tiers and models may be named.
+        folder: Where relative paths start.
 
     Raises:
-        ConfigFileError: A setting is wrong, or names a tier that the fleet does not have.
+        ConfigFileError: A setting is wrong, or names a tier or model that the fleet does not have.
     """
     rules = [_rule(table, fleet) for table in root.tables("rules")]
     table = root.table("policy")
     if table is None:
         return FirstOf(HighStakes(), AfterError(), *rules, JobTable()) if rules else None
-    table.only(["high_stakes", "after_error", "jobs", "complexity", "default", "prefer"])
-    members: list[Policy] = [HighStakes(tier_name(table, "high_stakes", fleet))]
-    if table.get("after_error", bool) is not False:
-        members.append(AfterError())
-    members += [*rules, _jobs(table.table("jobs"), fleet)]
-    if table.get("complexity", bool):
-        members.append(Complexity())
-    default = tier_name(table, "default", fleet)
-    if default is not None:
-        members.append(Always(default))
+    table.only(_POLICY)
+    last = tier_name(table, "default", fleet)
+    members: list[Policy | None] = [
+        HighStakes(tier_name(table, "high_stakes", fleet)),
+        None if table.get("after_error", bool) is False else AfterError(),
+        *rules,
+        _labels(table, fleet, folder),
+        _jobs(table.table("jobs"), fleet),
+        _classifier(table, fleet),
+        Complexity() if table.get("complexity", bool) else None,
+        None if last is None else Always(last),
+    ]
+    return _wrapped(table, FirstOf(*(policy for policy in members if policy is not None)))
+
+
+def _wrapped(table: Table, policy: Policy) -> Policy:
     prefer = table.one_of("prefer", _PICKS)
-    return _PICKS[prefer](FirstOf(*members)) if prefer else FirstOf(*members)
+    if prefer is not None:
+        policy = _PICKS[prefer](policy)
+    if not isinstance(table.as_dict().get("keep_session"), dict):
+        return SessionAffinity(policy) if table.get("keep_session", bool) else policy
+    inner = table.table("keep_session")
+    assert inner is not None  # noqa: S101 - told two lines above
+    inner.only(["release_after"])
+    return inner.build(SessionAffinity, policy, release_after=inner.get("release_after", float))
 
 
 def _rule(table: Table, fleet: Fleet) -> Policy:
@@ -95,14 +131,30 @@ def _jobs(table: Table | None, fleet: Fleet) -> Policy:
     return table.build(make, jobs=jobs or None, **{kind: tier_name(table, kind, fleet) for kind in _KINDS})
 
 
-def tier_name(table: Table, key: str, fleet: Fleet) -> str | None:
-    """A setting that names a tier of the fleet.
+def _labels(table: Table, fleet: Fleet, folder: Path) -> Policy | None:
+    """`labels`: the file of a saved `LabelTable`."""
+    path = table.get("labels", str)
+    if path is None:
+        return None
+    with table.placing("labels"):
+        policy = LabelTable.load(folder / Path(path).expanduser())
+        for name in policy.model_refs():
+            resolve(fleet, name)
+    return policy
 
-    Raises:
-        ConfigFileError: There is no such tier; the message names the nearest.
-    """
-    name = table.get(key, str)
-    if name is not None:
-        with table.placing(key):
-            fleet.tier(name)
-    return name
+
+def _classifier(table: Table, fleet: Fleet) -> Policy | None:
+    """`classifier`: who is asked, or a table with `model`, and `labels` with a tier for each."""
+    items = table.items("classifier")
+    if not items:
+        return None
+    first = items[0]
+    if isinstance(first, str):
+        return Classifier(member(table, "classifier", fleet) or first)
+    first.only(["model", "labels", "instructions"])
+    return first.build(
+        Classifier,
+        model=member(first, "model", fleet),
+        labels=tier_names(first, "labels", fleet),
+        instructions=first.get("instructions", str),
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, aclosing
 from dataclasses import replace
 from typing import Any, Literal, cast
@@ -53,7 +53,7 @@ class OllamaBackend(Backend):
         self,
         host: str | None = None,
         *,
-        timeouts: Timeouts | None = None,
+        timeouts: Timeouts | Mapping[str, float | None] | None = None,
         keep_alive: KeepAlive = None,
         num_ctx: int | None = None,
         pull: Literal["never", "missing"] = "never",
@@ -64,7 +64,7 @@ class OllamaBackend(Backend):
         if num_ctx is not None and num_ctx <= 0:
             raise ConfigError(f"num_ctx={num_ctx!r} must be above zero", setting="num_ctx", value=num_ctx)
         self.url = base_url(host)
-        self._timeouts = timeouts or Timeouts()
+        self._timeouts = Timeouts.of(timeouts)
         self._keep_alive = check_keep_alive(keep_alive)
         self._num_ctx = num_ctx
         self._pulls = pull == "missing"

@@ -16,7 +16,7 @@ from contextlib import aclosing
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
-from tierwise.errors import BackendError, BadResponseError, CallTimeoutError
+from tierwise.errors import BackendError, BadResponseError, CallTimeoutError, UnavailableError
 
 from tierwise_ollama import faults
 from tierwise_ollama.hosts import is_loopback
@@ -53,7 +53,7 @@ class Http:
                     "GET" if body is None else "POST", path, content=None if body is None else _encode(body)
                 )
             except Exception as error:
-                raise self._unanswered(error, model, patience) from error
+                raise self._unanswered(error, patience) from error
         if response.status_code != 200:
             raise self._refused(response, response.content, model)
         return self._object(response.content, model)
@@ -67,7 +67,7 @@ class Http:
         async with self._client(patience) as client:
             request = client.build_request("POST", path, content=_encode(body))
             async with patience.wait("first_token"):
-                response = await self._send(client, request, model, patience)
+                response = await self._send(client, request, patience)
             try:
                 if response.status_code != 200:
                     async with patience.wait("inquiry"):
@@ -79,13 +79,11 @@ class Http:
             finally:
                 await response.aclose()
 
-    async def _send(
-        self, client: httpx.AsyncClient, request: httpx.Request, model: str, patience: Patience
-    ) -> httpx.Response:
+    async def _send(self, client: httpx.AsyncClient, request: httpx.Request, patience: Patience) -> httpx.Response:
         try:
             return await client.send(request, stream=True)
         except Exception as error:
-            raise self._unanswered(error, model, patience) from error
+            raise self._unanswered(error, patience) from error
 
     async def _read(self, response: httpx.Response, model: str, patience: Patience) -> AsyncGenerator[dict[str, Any]]:
         import httpx
@@ -123,7 +121,7 @@ class Http:
         )
         return cast("httpx.AsyncClient", cast("Any", client)._client)
 
-    def _unanswered(self, error: Exception, model: str, patience: Patience) -> Exception:
+    def _unanswered(self, error: Exception, patience: Patience) -> Exception:
         import httpx
 
         if isinstance(error, httpx.ConnectTimeout):
@@ -132,7 +130,7 @@ class Http:
         if isinstance(error, httpx.ConnectError):
             return faults.absent(self.url, error)
         if isinstance(error, httpx.HTTPError):
-            return faults.broken_off(self.url, model, _cause(error))
+            return UnavailableError(f"Ollama at {self.url} closed the connection without an answer: {_cause(error)}")
         return error
 
     def _refused(self, response: httpx.Response, content: bytes, model: str) -> BackendError:

@@ -14,38 +14,45 @@ class Thoughts:
     """
 
     def __init__(self) -> None:
-        self._state = "start"
+        self._read = self._start
         self._held = ""
 
     def feed(self, text: str) -> tuple[str, str]:
         """Takes a piece of the text; gives what is answer and what is thought, as far as that is certain."""
-        if self._state == "answer":
-            return text, ""
         self._held += text
-        if self._state == "start":
-            head = self._held.lstrip()
-            if head.startswith(_OPEN):
-                self._state, self._held = "thinking", head[len(_OPEN) :]
-            elif _OPEN.startswith(head):
-                return "", ""
-            else:
-                return self._answer(self._held), ""
-        return self._thought()
+        return self._read()
 
     def end(self) -> tuple[str, str]:
         """What was held back to the end."""
         held, self._held = self._held, ""
-        return ("", held) if self._state == "thinking" else (held, "")
+        return ("", held) if self._read == self._thought else (held, "")
+
+    def _start(self) -> tuple[str, str]:
+        head = self._held.lstrip()
+        if head.startswith(_OPEN):
+            self._held, self._read = head[len(_OPEN) :], self._thought
+            return self._read()
+        if _OPEN.startswith(head):
+            return "", ""
+        self._read = self._answer
+        return self._read()
 
     def _thought(self) -> tuple[str, str]:
-        thought, mark, answer = self._held.partition(_CLOSE)
+        thought, mark, rest = self._held.partition(_CLOSE)
         if mark:
-            return self._answer(answer.lstrip()), thought
-        keep = next((n for n in range(len(_CLOSE) - 1, 0, -1) if self._held.endswith(_CLOSE[:n])), 0)
-        cut = len(self._held) - keep
-        thought, self._held = self._held[:cut], self._held[cut:]
-        return "", thought
+            self._held, self._read = rest, self._gap
+            return self._read()[0], thought
+        keep = next((n for n in range(len(_CLOSE) - 1, 0, -1) if thought.endswith(_CLOSE[:n])), 0)
+        cut = len(thought) - keep
+        self._held = thought[cut:]
+        return "", thought[:cut]
 
-    def _answer(self, text: str) -> str:
-        self._state, self._held = "answer", ""
-        return text
+    def _gap(self) -> tuple[str, str]:
+        self._held = self._held.lstrip()
+        if self._held:
+            self._read = self._answer
+        return self._answer()
+
+    def _answer(self) -> tuple[str, str]:
+        text, self._held = self._held, ""
+        return text, ""

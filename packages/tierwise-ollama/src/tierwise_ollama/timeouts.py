@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields
 from typing import Literal, TypeAlias
 
-from tierwise.errors import CallTimeoutError, ConfigError
+from tierwise.errors import CallTimeoutError, ConfigError, UnknownNameError
 
 __all__ = ["Patience", "Phase", "Timeouts"]
 
@@ -33,6 +33,21 @@ class Timeouts:
     """Between two tokens."""
     inquiry: float | None = 30.0
     """For an answer about the server or a model, which needs no model to run."""
+
+    @classmethod
+    def of(cls, value: Timeouts | Mapping[str, float | None] | None) -> Timeouts:
+        """Accepts timeouts, or some of them by name, as a settings file has them.
+
+        Raises:
+            UnknownNameError: There is no such timeout.
+        """
+        if isinstance(value, Timeouts):
+            return value
+        known = [field.name for field in fields(cls)]
+        for name in value or ():
+            if name not in known:
+                raise UnknownNameError("timeout", name, known)
+        return cls(**(value or {}))
 
     def __post_init__(self) -> None:
         for field in fields(self):

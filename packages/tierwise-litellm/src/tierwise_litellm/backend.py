@@ -44,7 +44,7 @@ class LiteLLMBackend(Backend):
     them (`ANTHROPIC_API_KEY` and so on) or from options. LiteLLM is imported at the first call.
 
     LiteLLM neither retries nor falls back here: one attempt is one request. Sampling settings, seeds and log
-    probabilities that a model does not take are left out; tools, output caps and output schemas never are.
+    probabilities that a model does not take are left out; tools, output caps, output schemas and options never are.
 
     Args:
         timeout: Seconds to wait for a connection, for an answer, or for the next piece of a stream. What is left of a

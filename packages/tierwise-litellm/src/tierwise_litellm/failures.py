@@ -15,7 +15,10 @@ __all__ = ["failure", "timed_out", "without_secrets"]
 _LONGEST = 500
 """Characters of a provider's message that are kept."""
 
-_PREFIX = re.compile(r"^(?:litellm\.)?[A-Za-z]+(?:Error|Exception|Timeout)(?::| -) ")
+_PREFIX = re.compile(r"^(?:litellm\.)?[A-Za-z_]*(?:Error|Exception|Timeout)(?::| -)(?: |$)")
+"""What LiteLLM puts before a provider's words, often several times."""
+
+_NO_KEY = re.compile(r"^missing .{0,40}?(?:credentials|api key)", re.IGNORECASE)
 _SECRET_NAME = re.compile(r"key|token|secret|password|credential|authorization", re.IGNORECASE)
 _SECRET_VARIABLE = re.compile(r"(?:KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS)$")
 _SECRET_SHAPE = re.compile(r"\bsk-[\w-]{6,}|(?<=[?&]key=)[^&\s'\"]+|(?<=Bearer )[^\s'\"]+")
@@ -44,7 +47,7 @@ def failure(error: Exception, model: str, options: Mapping[str, Any], *, streami
 
 def timed_out(model: str, seconds: float) -> CallTimeoutError:
     """The failure of a call that took too long."""
-    return CallTimeoutError(f"{model}: no answer within {seconds:g} s")
+    return CallTimeoutError(f"{model}: no answer within {seconds:.3g} s")
 
 
 def without_secrets(text: str, options: Mapping[str, Any]) -> str:
@@ -65,13 +68,20 @@ def _without_reply(error: Exception, causes: list[BaseException], text: str, str
         return BadResponseError(text)
     if _any(causes, httpx.TransportError, OSError):
         return UnavailableError(text)
-    if streaming or _any(causes, ValueError):
-        return BadResponseError(text)
+    refused = None if streaming else _refused(error, causes)
+    return BadResponseError(text) if refused is None else failure_kind(refused, text)(text, status=refused)
+
+
+def _refused(error: Exception, causes: list[BaseException]) -> int | None:
+    """The status with which LiteLLM or a client refused to send the request; `None` if it was sent.
+
+    The usual reasons are a missing key, for which not all clients give a status, and a setting that the provider does
+    not have.
+    """
+    if any(_NO_KEY.match(str(cause)) for cause in causes):
+        return 401
     status = getattr(error, "status_code", None)
-    if isinstance(status, int) and 400 <= status < 500:
-        # LiteLLM itself refused to send the request: no key, a setting that the provider does not have.
-        return failure_kind(status, text, {type(error).__name__})(text, status=status)
-    return BadResponseError(text)
+    return status if isinstance(status, int) and 400 <= status < 500 else None
 
 
 def _reply(causes: list[BaseException]) -> tuple[int, Any] | None:
@@ -108,7 +118,7 @@ def _any(causes: list[BaseException], *kinds: type[BaseException]) -> bool:
 
 
 def _reason(error: Exception, options: Mapping[str, Any]) -> str:
-    text = str(error).split(" Original exception:")[0].strip()
+    text = str(error).split(" Original exception:")[0].split("\nTraceback ")[0].strip()
     while match := _PREFIX.match(text):
         text = text[match.end() :]
     return without_secrets(text, options)[:_LONGEST] or type(error).__name__

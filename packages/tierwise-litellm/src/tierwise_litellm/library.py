@@ -70,17 +70,27 @@ async def _close_with_loop(library: Any) -> None:
 
     loop = asyncio.get_running_loop()
     if loop not in _keepers:
-        _keepers[loop] = keeper = _closing_clients(library, id(loop))
+        _keepers[loop] = keeper = _closing_clients(library, loop)
         await anext(keeper)
 
 
-async def _closing_clients(library: Any, loop_id: int) -> AsyncGenerator[None]:
+async def _closing_clients(library: Any, loop: Any) -> AsyncGenerator[None]:
     try:
         yield
     finally:
+        await _finish_logging(loop)
         clients = library.in_memory_llm_clients_cache
-        for key in [k for k in clients.cache_dict if k.endswith(f"-{loop_id}")]:
+        for key in [k for k in clients.cache_dict if k.endswith(f"-{id(loop)}")]:
             client = clients.cache_dict[key]
             if hasattr(client, "close"):
                 await client.close()
             clients.delete_cache(key)
+
+
+async def _finish_logging(loop: Any) -> None:
+    """Runs the callbacks that wait in LiteLLM's queue; left there, they are carried to the next loop with a warning."""
+    from litellm.litellm_core_utils.logging_worker import GLOBAL_LOGGING_WORKER
+
+    worker: Any = GLOBAL_LOGGING_WORKER
+    if worker._bound_loop is loop:
+        await worker.clear_queue()

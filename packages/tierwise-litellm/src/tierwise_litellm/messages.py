@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tierwise.backends.history import portable
 from tierwise.fleet import ModelSpec
 from tierwise.task import Message, ToolCall
 
@@ -23,13 +24,13 @@ _MAGIC: Mapping[str, str] = {
 
 
 def as_messages(messages: Sequence[Message], model: ModelSpec) -> list[dict[str, Any]]:
-    """The messages as LiteLLM takes them."""
-    markers = takes_cache_markers(model)
-    return [_message(m, markers=markers) for m in messages]
+    """The messages as LiteLLM takes them, whichever provider's models wrote them."""
+    said = portable(messages, provider=model.provider, cache=takes_cache_markers(model))
+    return [_message(m) for m in said]
 
 
-def _message(message: Message, *, markers: bool) -> dict[str, Any]:
-    result: dict[str, Any] = {"role": message.role, "content": _content(message, markers=markers)}
+def _message(message: Message) -> dict[str, Any]:
+    result: dict[str, Any] = {"role": message.role, "content": _content(message)}
     if message.role == "assistant":
         result |= _assistant(message)
     if message.role == "tool":
@@ -39,13 +40,12 @@ def _message(message: Message, *, markers: bool) -> dict[str, Any]:
     return result
 
 
-def _content(message: Message, *, markers: bool) -> str | list[dict[str, Any]]:
-    marked = message.cache and markers
-    if not message.images and not marked:
+def _content(message: Message) -> str | list[dict[str, Any]]:
+    if not message.images and not message.cache:
         return message.content
     parts: list[dict[str, Any]] = [{"type": "text", "text": message.content}] if message.content else []
     parts += [{"type": "image_url", "image_url": {"url": _url(image)}} for image in message.images]
-    if parts and marked:
+    if parts and message.cache:
         parts[-1]["cache_control"] = {"type": "ephemeral"}
     return parts
 

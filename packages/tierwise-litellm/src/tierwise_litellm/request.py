@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tierwise.errors import ConfigError, InvalidRequestError
@@ -22,6 +22,7 @@ _RESERVED: Mapping[str, str] = {
     "model": "name it in the fleet",
     "messages": "they are the task's",
     "stream": "it is asked for by the call",
+    "timeout": "it is LiteLLMBackend's own",
     "tools": "they are the task's",
     "response_format": "give the task an output_schema",
     "num_retries": "Tierwise retries itself",
@@ -31,6 +32,20 @@ _RESERVED: Mapping[str, str] = {
     "context_window_fallback_dict": "put more models into a tier",
     "model_list": "put more models into a tier",
 }
+
+_CONNECTION = frozenset(
+    {
+        "api_base",
+        "api_key",
+        "api_version",
+        "base_url",
+        "default_headers",
+        "deployment_id",
+        "extra_headers",
+        "organization",
+    }
+)
+"""Options that are not sent but say where and how to send."""
 
 _STEP = 1.1
 
@@ -85,6 +100,7 @@ def arguments(library: Any, attempt: Attempt, options: Mapping[str, Any], *, str
         "messages": as_messages(messages, model),
         # What is left to be dropped changes no answer's meaning: sampling settings, log probabilities, seeds.
         "drop_params": True,
+        "allowed_openai_params": _insisted(library, settings, options, supported),
         "num_retries": 0,
         "max_retries": 0,
         # Tools are the caller's to run. The handler would also import a package that LiteLLM does not require.
@@ -104,9 +120,6 @@ def _settings(attempt: Attempt) -> dict[str, Any]:
         "tools": [tool.as_dict() for tool in task.tools] or None,
         "num_ctx": _num_ctx(model),
     }
-    if model.reasoning_effort is not None:
-        # LiteLLM's list of reasoning models lags behind the models; whoever sets an effort knows that it is one.
-        settings["allowed_openai_params"] = ["reasoning_effort"]
     return {name: value for name, value in settings.items() if value is not None}
 
 
@@ -114,7 +127,19 @@ def _num_ctx(model: ModelSpec) -> int | None:
     return model.num_ctx if provider_of(model) == "ollama_chat" else None
 
 
-def _check_supported(attempt: Attempt, settings: Mapping[str, Any], supported: list[str]) -> None:
+def _insisted(
+    library: Any, settings: Mapping[str, Any], options: Mapping[str, Any], supported: Sequence[str]
+) -> list[str]:
+    """What is sent although LiteLLM thinks that the model does not take it: options, and a reasoning effort.
+
+    LiteLLM's lists lag behind the models; whoever wrote such a setting for a model knows it better.
+    """
+    known = set(library.OPENAI_CHAT_COMPLETION_PARAMS) - _CONNECTION - set(supported)
+    written = [*options, *(name for name in settings if name == "reasoning_effort")]
+    return [*options.get("allowed_openai_params", ()), *(name for name in written if name in known)]
+
+
+def _check_supported(attempt: Attempt, settings: Mapping[str, Any], supported: Sequence[str]) -> None:
     for name, what in (("tools", "takes no tools"), ("max_tokens", "has no output cap")):
         if name in settings and name not in supported:
             raise InvalidRequestError(f"{attempt.model.id} {what}, as LiteLLM knows it; the call needs one")

@@ -142,3 +142,14 @@ def test_debug_shows_where(tierwise: Any) -> None:
     result = tierwise("ask", "2 + 2?", "--config", "none.toml", "--debug")
     assert result.code == 2
     assert "Traceback" in result.err
+
+
+def test_a_backend_has_the_options_of_the_settings(tierwise: Any, settings: Path) -> None:
+    text = settings.read_text()
+    settings.write_text(text + 'keep_alive = "1m"\ntimeouts = { first_token = 30, idle = 10 }\n', encoding="utf-8")
+    assert tierwise("ask", "2 + 2?").out == "four\n"
+    for wrong, message in [("kept_alive = 1\n", "'keep_alive'"), ("timeouts = { idel = 1 }\n", "'idle'")]:
+        settings.write_text(text + wrong, encoding="utf-8")
+        result = tierwise("ask", "2 + 2?")
+        assert result.code == 2
+        assert f"did you mean {message}?" in result.err

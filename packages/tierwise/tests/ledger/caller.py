@@ -9,7 +9,7 @@ import sys
 import threading
 from http.client import HTTPConnection
 
-from tierwise import Attempt, Fleet, Outcome, Router, Tier, Usage
+from tierwise import FREE, Attempt, Fleet, ModelSpec, Outcome, Router, Tier, Usage
 from tierwise.ledger import SQLiteLedger
 
 
@@ -27,7 +27,7 @@ def post(attempt: Attempt) -> Outcome:
 
 def main(path: str, count: int) -> None:
     with SQLiteLedger(path, on_error="raise") as ledger:
-        router = Router(Fleet([Tier("only", ["a:m"])]), backends={"a": post}, ledger=ledger)
+        router = Router(Fleet([Tier("only", [ModelSpec("a:m", price=FREE)])]), backends={"a": post}, ledger=ledger)
 
         def one_by_one() -> None:
             for _ in range(count):

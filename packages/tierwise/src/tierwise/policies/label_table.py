@@ -84,6 +84,7 @@ class LabelTable(Policy):
         label: str = "task",
         prices: Mapping[str, Price] | None = None,
         names: Mapping[str, str] | None = None,
+        output_tokens: int | None = None,
         **settings: Any,
     ) -> LabelTable:
         """Makes a table of outcomes in the wide form: `task`, `score__<model>`, `out_tokens__<model>`, and so on.
@@ -93,13 +94,15 @@ class LabelTable(Policy):
             label: The column that holds the label.
             prices: The models' prices, by their names in the table.
             names: The names in the table, and the tier or model of the fleet that each stands for.
+            output_tokens: How many to assume where the table has no count; the cost is unknown there by default.
             **settings: Further arguments of `LabelTable`.
 
         Raises:
             ConfigError: A figure is not finite, or there are no outcomes.
         """
         read = read_rows(rows) if isinstance(rows, str | Path) else rows
-        return cls(cells_of(read, label=label, prices=prices, names=names), **settings)
+        cells = cells_of(read, label=label, prices=prices, names=names, output_tokens=output_tokens)
+        return cls(cells, **settings)
 
     @classmethod
     def load(cls, path: str | Path, **settings: Any) -> LabelTable:

@@ -79,6 +79,7 @@ def cells_of(
     label: str = "task",
     prices: Mapping[str, Price] | None = None,
     names: Mapping[str, str] | None = None,
+    output_tokens: int | None = None,
 ) -> list[Cell]:
     """Adds up outcomes, one row for each query, to one cell for each label and model.
 
@@ -92,6 +93,7 @@ def cells_of(
         prices: The models' prices, by their names in the table.
         names: The names in the table, and the tier or model of the fleet that each stands for; models that are not
             among them are left out. By default the names are the fleet's own.
+        output_tokens: The output tokens to assume where the table has no count; the cost is unknown there by default.
 
     Raises:
         ConfigError: A score or a count is no finite number; the message names row and column.
@@ -108,18 +110,19 @@ def cells_of(
                 continue
             key = (str(row[label]), name)
             scores[key].append(score)
-            costs[key].append(_cost(row, model, number, (prices or {}).get(model)))
+            costs[key].append(_cost(row, model, number, (prices or {}).get(model), output_tokens))
     return [
         Cell(at, model, math.fsum(found) / len(found), len(found), _mean(costs[at, model]))
         for (at, model), found in scores.items()
     ]
 
 
-def _cost(row: Mapping[str, Any], model: str, number: int, price: Price | None) -> float | None:
+def _cost(row: Mapping[str, Any], model: str, number: int, price: Price | None, assumed: int | None) -> float | None:
     stated = _number(row, _COST + model, number)
     if stated is not None or price is None:
         return stated
     tokens_in, tokens_out = _number(row, "in_tokens", number), _number(row, _TOKENS + model, number)
+    tokens_out = assumed if tokens_out is None else tokens_out
     if tokens_in is None or tokens_out is None:
         return None
     usd = price.cost(Usage(round(tokens_in), round(tokens_out))).usd

@@ -147,7 +147,8 @@ def test_python(
 def run_pytest(source: str, folder: Path) -> None:
     """Runs an example that is a test file, as its reader would."""
     (folder / "test_example.py").write_text(source, encoding="utf-8")
-    (folder / "pytest.ini").write_text("[pytest]\nasyncio_mode = auto\n", encoding="utf-8")
+    settings = "[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\nfilterwarnings = error\n"
+    (folder / "pytest.ini").write_text(settings, encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_example.py"]
     ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr

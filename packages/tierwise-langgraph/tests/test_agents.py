@@ -127,7 +127,7 @@ async def test_the_receipt_shows_the_draft_and_the_answer(
     [reply] = replies
     assert [(r.model, r.purpose, r.verdict) for r in reply.attempts] == [
         ("ollama:small", "draft", "reject"),
-        ("openai:large", "answer", "abstain"),
+        ("openai:large", "answer", "accept"),
     ]
     assert [(r.usage.input_tokens, r.usage.output_tokens) for r in reply.attempts if r.usage] == [
         (c.billed_input, c.billed_output) for c in provider.calls

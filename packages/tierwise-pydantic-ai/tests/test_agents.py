@@ -102,7 +102,7 @@ async def test_a_rejected_draft_is_shown_in_no_stream(
     assert DRAFT not in "".join(snapshots)
     assert [(r.model, r.purpose, r.verdict) for r in replies[-1].attempts] == [
         ("ollama:small", "draft", "reject"),
-        ("openai:large", "answer", "abstain"),
+        ("openai:large", "answer", "accept"),
     ]
 
 

@@ -24,8 +24,7 @@ from hypothesis import strategies as st
 from tierwise import Attempt, Fleet, Message, ModelSpec, Outcome, Router, Task, Tier, ToolCall, Usage
 from tierwise.errors import ConfigError, LedgerError, RateLimitError, UnknownNameError
 from tierwise.flow import Purpose
-from tierwise.ledger import Row, SQLiteLedger
-from tierwise.ledger import database
+from tierwise.ledger import Row, SQLiteLedger, database
 from tierwise.ledger import schema as schema_module
 from tierwise.ledger.reading import SQLiteReader
 from tierwise.ledger.rows import CallState

@@ -100,6 +100,7 @@ def test_several_calls(text: str) -> None:
         f'```python\ncall = {CALL}\nprint(call["name"])\n```',
         '{"name": "get_weather", "arguments": {"city": "Os',
         '{"name": "get_weather", "arguments": {"city": "Oslo", "days": 1',
+        f'{CALL}\n{CALL}\n{{"name": "get_weather", "argu',
         "<tool_call>{broken</tool_call>",
     ],
 )

@@ -5,8 +5,8 @@ call if it names one of the task's tools and holds arguments for it. What else t
 
 - Between tags it is always a call: tags are what models are trained to call with. The text around them stays text.
 - Elsewhere it is one only if the block is the message's substance: all blocks are calls, and the prose around them is
-  short, and does not say that it shows an example. An answer that explains a call, or shows other JSON or code
-  beside it, stays an answer. (Words for examples are looked for in English.)
+  short, holds no brace (a further call that was cut off), and does not say that it shows an example. An answer that
+  explains a call, or shows other JSON or code beside it, stays an answer. (Words for examples are English ones.)
 
 Blocks are mended where no meaning is at stake: commas before a closing bracket, single quotes, Python's constants, line
 breaks inside strings, a last closing brace that was left out. A call that was cut off inside its arguments stays text.
@@ -88,7 +88,7 @@ def _read(text: str, tools: Sequence[Tool]) -> tuple[tuple[ToolCall, ...], str]:
     written = [calls for block, calls in read if block.kind != "prose"]
     prose = "".join(b.text for b in blocks if b.kind == "prose").strip()
     size = sum(len(b.text) for b in blocks if b.kind != "prose")
-    if not all(written) or len(prose) > max(_CHATTER, size) or _SHOWS.search(prose):
+    if not all(written) or "{" in prose or len(prose) > max(_CHATTER, size) or _SHOWS.search(prose):
         return (), text
     return _numbered(written), prose if any(c.isalnum() for c in prose) else ""
 

@@ -48,12 +48,20 @@ def parse_output(schema: Any, text: str) -> Any:
 def schema_errors(schema: Mapping[str, Any], value: Any) -> str:
     """What is wrong with a value, by a JSON schema; empty if nothing is.
 
-    Raises:
-        ConfigError: The schema itself is none.
-    """
-    from jsonschema.exceptions import best_match
+    References are looked up within the schema and never fetched: a tool's schema may come from anywhere.
 
-    error: Any = best_match(_validator(json.dumps(schema, sort_keys=True)).iter_errors(value))
+    Raises:
+        ConfigError: The schema itself is none, or refers to what is not in it.
+    """
+    from jsonschema.exceptions import best_match  # pyright: ignore[reportUnknownVariableType]
+    from referencing.exceptions import Unresolvable
+
+    try:
+        error = cast("Any", best_match(_validator(json.dumps(schema, sort_keys=True)).iter_errors(value)))
+    except Unresolvable as missing:
+        raise ConfigError(
+            f"no valid JSON schema: reference {missing.ref!r} is not within it", setting="output_schema", value=schema
+        ) from missing
     if error is None:
         return ""
     path: str = error.json_path.removeprefix("$").lstrip(".")
@@ -81,6 +89,7 @@ def unfence(text: str) -> str:
 def _validator(schema: str) -> Any:
     from jsonschema import SchemaError
     from jsonschema.validators import Draft202012Validator, validator_for
+    from referencing.jsonschema import EMPTY_REGISTRY
 
     parsed = json.loads(schema)
     kind: Any = validator_for(parsed, default=Draft202012Validator)
@@ -88,7 +97,7 @@ def _validator(schema: str) -> Any:
         kind.check_schema(parsed)
     except SchemaError as error:
         raise ConfigError(f"no valid JSON schema: {error.message}", setting="output_schema", value=parsed) from error
-    return kind(parsed)
+    return kind(parsed, registry=EMPTY_REGISTRY)
 
 
 def _adapter(schema: Any) -> Any:

@@ -75,28 +75,37 @@ class Document:
         The standard library's parser gives no positions, but it knows what a line means: the setting stands on the
         first line whose change changes it.
         """
-        if not place:
-            return 1
+        for length in range(len(place), 0, -1):
+            line = self._find(place[:length])
+            if line is not None:
+                return line
+        return 1
+
+    def _find(self, place: Sequence[Key]) -> int | None:
         value = _at(self._values, place)
-        written = place[-1]
-        if isinstance(written, int):
-            if isinstance(value, dict) and value:
-                return self.line((*place, next(iter(cast("dict[str, Any]", value)))))
-            written = str(cast("object", value))
+        if isinstance(place[-1], int) and isinstance(value, dict):
+            # A table in a list is known by what is in it: its header is the same as its neighbours'.
+            place = (*place, *list(cast("dict[str, Any]", value))[:1])
+            value = _at(self._values, place)
+        written = str(cast("object", value)) if isinstance(place[-1], int) else place[-1]
         word = re.compile(rf"(?<![\w-]){re.escape(written)}(?![\w-])")
         lines = self._text.split("\n")
         for i, line in enumerate(lines):
-            if word.search(line) and self._changes(
-                place, value, [*lines[:i], word.sub(r"\g<0>_", line), *lines[i + 1 :]]
-            ):
-                return i + 1
-        return self.line(place[:-1])
+            for match in word.finditer(line):
+                changed = f"{line[: match.end()]}_changed_{line[match.end() :]}"
+                if self._changes(place, [*lines[:i], changed, *lines[i + 1 :]]):
+                    return i + 1
+        return None
 
-    def _changes(self, place: Sequence[Key], value: Any, lines: list[str]) -> bool:
+    def _changes(self, place: Sequence[Key], lines: list[str]) -> bool:
+        """True if these lines differ in the setting, and in nothing else that stands beside it."""
         try:
-            return _at(tomllib.loads("\n".join(lines)), place) != value
+            changed = _beside(tomllib.loads("\n".join(lines)), place)
         except tomllib.TOMLDecodeError:
             return False
+        before, last = _beside(self._values, place), place[-1]
+        same = all(changed.get(key) == value for key, value in before.items() if key != last)
+        return bool(changed) and same and changed.get(last) != before.get(last)
 
 
 class Table:
@@ -272,3 +281,11 @@ def _at(values: Any, place: Sequence[Key]) -> Any:
         except (KeyError, IndexError, TypeError):
             return None
     return values
+
+
+def _beside(values: Any, place: Sequence[Key]) -> dict[Key, Any]:
+    """What stands in the same table or list as a setting, the setting included; nothing if there is none."""
+    found = _at(values, place[:-1])
+    if isinstance(found, list):
+        return dict(enumerate(cast("list[Any]", found)))
+    return cast("dict[Key, Any]", found) if isinstance(found, dict) else {}

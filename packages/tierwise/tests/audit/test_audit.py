@@ -20,6 +20,7 @@ PRICING = Pricing(Fleet([Tier("small", [SMALL]), Tier("large", [LARGE])]))
 
 def a_row(number: int = 0, **changes: Any) -> Row:
     known: dict[str, Any] = {
+        "run_id": f"r{number}",
         "state": "settled",
         "started_at": 1_700_000_000.0 + number,
         "tier": "large",
@@ -27,7 +28,7 @@ def a_row(number: int = 0, **changes: Any) -> Row:
         "usage": Usage(1000, 1000),
         "cost": Decimal("0.2"),
     }
-    return Row(f"c{number}", f"r{number}", **(known | changes))
+    return Row(f"c{number}", **(known | changes))
 
 
 def a_try(number: int, **changes: Any) -> Row:
@@ -101,6 +102,14 @@ def test_the_saving_is_net_of_the_tries_and_of_what_escalates() -> None:
     assert any("1 of 4" in assumed for assumed in projection.assumptions)
 
 
+def test_a_run_in_which_the_small_model_was_tried_is_not_moved_there_again() -> None:
+    rows = [a_row(1, typed=True), a_try(2, purpose="draft", verdict="reject"), a_row(3, typed=True, run_id="r2")]
+    projection = audit([*rows, a_row(4, typed=True, purpose="draft")], PRICING, small=SMALL).projection
+    assert projection is not None
+    assert (projection.calls, projection.tried, projection.escalation_rate) == (1, 1, 1.0)
+    assert projection.saving == Decimal("-0.002")
+
+
 def test_an_escalation_rate_that_was_not_observed_is_unknown() -> None:
     report = audit([a_row(job="extract")], PRICING, small=SMALL)
     assert report.projection is not None
@@ -124,8 +133,8 @@ def test_a_small_model_may_cost_more() -> None:
         ([a_row(job="plan")], SMALL, "there are no structured calls"),
         ([a_row(job="extract")], None, "name a small model"),
         ([a_row(job="extract")], ModelSpec("x:nobody-knows"), "the price of x:nobody-knows is not known"),
-        ([a_row(job="extract", cost=None)], SMALL, "no structured call of known tokens and price"),
-        ([a_try(1)], SMALL, "no structured call of known tokens and price"),
+        ([a_row(job="extract", cost=None)], SMALL, "no structured answer of known tokens and price"),
+        ([a_try(1)], SMALL, "no structured answer of known tokens and price"),
     ],
 )
 def test_where_nothing_is_known_nothing_is_estimated(rows: list[Row], small: ModelSpec | None, said: str) -> None:

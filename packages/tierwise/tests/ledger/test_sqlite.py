@@ -376,11 +376,13 @@ def test_a_closed_ledger_keeps_nothing_more(path: Path, caplog: pytest.LogCaptur
 
 
 def test_a_ledger_that_is_dropped_writes_what_is_queued_and_ends_its_thread(path: Path) -> None:
+    before = set(threading.enumerate())
     ledger = SQLiteLedger(path, key=KEY)
     for i in range(500):
         ledger.settle(a_row(f"c{i}"))
+    assert set(threading.enumerate()) - before
     del ledger
-    assert not [thread for thread in threading.enumerate() if "tierwise ledger" in thread.name]
+    assert not set(threading.enumerate()) - before
     with SQLiteLedger(path, key=KEY) as again:
         assert len(again.rows()) == 500
 

@@ -83,9 +83,10 @@ def _slice(share: Share, key: str, rows: Sequence[Row]) -> Slice:
 
 def _project(found: Sequence[Found], pricing: Pricing, small: ModelSpec) -> Projection | None:
     structured = [row for row, finding in found if finding.share == "structured"]
-    movable = [row for row in structured if row.model != small.id]
     if not structured:
         return None
+    tried_in = {row.run_id for row in structured if row.model == small.id}
+    movable = [row for row in structured if row.purpose == "answer" and row.run_id not in tried_in]
     known = [row for row in movable if row.cost is not None and row.usage is not None]
     tried = [row for row in structured if row.model == small.id and row.verdict is not None]
     escalated = sum(row.purpose == "draft" for row in tried)
@@ -108,11 +109,12 @@ def _assumptions(small: ModelSpec, left_out: int, tried: int, escalated: int) ->
         else "how often it would escalate is unknown: it has no judged structured call in this ledger"
     )
     assumed = [
+        f"only delivered answers count, of runs in which {small.key} was not tried",
         f"{small.key} takes the same number of tokens as the models that answered",
         rate,
         "an escalated call costs what it did cost, and the small model's try on top",
         "the shape of an answer is checked for nothing; a judge would come on top",
     ]
     if left_out:
-        assumed.append(f"{left_out} structured calls are left out: their tokens or their price are not known")
+        assumed.append(f"{left_out} structured answers are left out: their tokens or their price are not known")
     return tuple(assumed)

@@ -142,12 +142,12 @@ def _words(report: AuditReport) -> Iterable[str]:
 def _projected(projection: Projection) -> Iterable[str]:
     model = clean(projection.model)
     if not projection.calls:
-        yield f"No saving is estimated: no structured call of known tokens and price went past {model}."
+        yield f"No saving is estimated: no structured answer of known tokens and price went past {model}."
     elif projection.small_cost is None or projection.most is None:
         yield f"No saving is estimated: the price of {model} is not known."
     else:
         yield (
-            f"Estimated, if {projection.calls} structured calls had gone to {model}: "
+            f"Estimated, if {projection.calls} structured answers had gone to {model}: "
             f"{money(projection.small_cost)} in place of {money(projection.cost)}."
         )
         yield f"Estimated saving: {_saving(projection)}; at most {money(projection.most)}, if none escalated."

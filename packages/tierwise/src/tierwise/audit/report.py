@@ -41,9 +41,9 @@ class Projection:
     model: str
     """The small model."""
     calls: int
-    """The structured calls that went to other models, and whose tokens and price are known."""
+    """The structured answers of runs in which the small model was not tried, and whose tokens and price are known."""
     left_out: int
-    """The structured calls that went to other models, and whose tokens or price are not known."""
+    """Those whose tokens or price are not known."""
     cost: Decimal
     """USD that these calls did cost."""
     small_cost: Decimal | None

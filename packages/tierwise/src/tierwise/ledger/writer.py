@@ -16,10 +16,11 @@ from pathlib import Path
 from tierwise.errors import LedgerError
 from tierwise.flow import Outcome
 from tierwise.ledger.database import connect, explained, transaction
-from tierwise.ledger.processes import has_died, this_process
+from tierwise.ledger.processes import this_process
 from tierwise.ledger.prompts import Prompts, load_key
 from tierwise.ledger.rows import Row
-from tierwise.ledger.schema import DELETE, FORGET, UPSERT, migrate, values
+from tierwise.ledger.schema import UPSERT, migrate, values
+from tierwise.ledger.upkeep import purge, reconcile
 from tierwise.task import Task
 
 __all__ = ["Write", "Writer"]
@@ -144,7 +145,7 @@ class Writer:
             with self._held:
                 db = self._connection()
                 with transaction(db):
-                    return _reconcile(db)
+                    return reconcile(db)
         except (sqlite3.Error, OSError) as error:
             raise explained(self._path, error) from error
 
@@ -160,7 +161,7 @@ class Writer:
         """
         try:
             with self._held:
-                return _purge(self._connection(), before, content_only)
+                return purge(self._connection(), before, content_only=content_only)
         except (sqlite3.Error, OSError) as error:
             raise explained(self._path, error) from error
 
@@ -233,7 +234,7 @@ class Writer:
             with transaction(db):
                 migrate(db, str(self._path))
                 key = load_key(self._path.with_name(f"{self._path.name}.key"), self._key)
-                left = _reconcile(db)
+                left = reconcile(db)
         except BaseException:
             db.close()
             raise
@@ -247,31 +248,6 @@ class Writer:
         if self._db is not None:
             self._db.close()
             self._db = None
-
-
-def _reconcile(db: sqlite3.Connection) -> int:
-    left = db.execute("SELECT DISTINCT process FROM calls WHERE state = 'intent'").fetchall()
-    count = 0
-    for (process,) in left:
-        if has_died(process):
-            mark = "UPDATE calls SET state = 'unknown' WHERE state = 'intent' AND process = ?"
-            count += db.execute(mark, (process,)).rowcount
-    return count
-
-
-def _purge(db: sqlite3.Connection, before: float, content_only: bool) -> int:
-    db.execute("PRAGMA secure_delete = ON")
-    with transaction(db):
-        count = db.execute(FORGET if content_only else DELETE, (before,)).rowcount
-    db.execute("PRAGMA secure_delete = OFF")
-    for statement in ("PRAGMA wal_checkpoint(TRUNCATE)", "VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"):
-        busy = db.execute(statement).fetchone()
-    if busy and busy[0]:
-        raise LedgerError(
-            f"{count} rows are purged, but another process that is reading keeps their old pages in the write-ahead "
-            "log: purge again when it has ended"
-        )
-    return count
 
 
 def _close(ref: weakref.ref[Writer]) -> None:

@@ -40,7 +40,9 @@ class Ask:
         if self.way == "aopen":
             async with self.backend.aopen(made) as chunks:
                 return collected(made, [chunk async for chunk in chunks])
-        return await asyncio.to_thread(self.backend.call if self.way == "call" else self._opened, made)
+        if self.way == "call":
+            return await asyncio.to_thread(self.backend.call, made)
+        return await asyncio.to_thread(self._opened, made)
 
     def _opened(self, made: Attempt) -> Outcome:
         with self.backend.open(made) as chunks:

@@ -1,11 +1,18 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
 from asking import CANARY, Ask
 from tierwise.testing.provider import LoopbackProvider
 from tierwise_litellm import LiteLLMBackend
+
+
+@pytest.fixture(autouse=True)
+def no_stray_loop() -> None:
+    """Without this, LiteLLM's first sync call makes an event loop for the main thread, and never closes it."""
+    asyncio.set_event_loop(None)
 
 
 @pytest.fixture

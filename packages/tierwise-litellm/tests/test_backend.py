@@ -10,6 +10,7 @@ from asking import CANARY, attempt
 from tierwise import Cascade, Fleet, ModelSpec, Price, Router, Tier, Tool
 from tierwise.backends import Backends
 from tierwise.errors import AllModelsFailedError, DeadlineError, StreamBrokenError
+from tierwise.flow import Outcome
 from tierwise.testing.provider import Call, LoopbackProvider, Reply, Usage
 from tierwise_litellm import LiteLLMBackend
 
@@ -18,9 +19,13 @@ def routed(provider: LoopbackProvider, *tiers: Tier) -> Router:
     options = {"api_base": provider.openai_url, "api_key": CANARY}
     return Router(
         Fleet(tiers or [Tier("small", priced("small", 1)), Tier("large", priced("large", 10))]),
-        strategy=Cascade(lambda outcome: "good" in outcome.text),
+        strategy=Cascade(good),
         backends={"*": LiteLLMBackend(timeout=10, providers={"openai": options})},
     )
+
+
+def good(outcome: Outcome) -> bool:
+    return "good" in outcome.text
 
 
 def priced(name: str, usd: int) -> ModelSpec:

@@ -5,9 +5,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from jsonschema import Draft202012Validator
 from pydantic import BaseModel
-from tierwise.schema import as_json_schema
+from tierwise.schema import as_json_schema, schema_errors
 from tierwise_litellm.formats import can_constrain, in_words, response_format
 
 
@@ -80,5 +79,5 @@ VALUES = st.recursive(
 
 @given(SCHEMAS, VALUES)
 def test_what_fits_the_schema_that_is_sent_fits_the_schema_that_was_given(schema: Any, value: Any) -> None:
-    if Draft202012Validator(sent(schema)["schema"]).is_valid(value):
-        assert Draft202012Validator(schema).is_valid(value)
+    if not schema_errors(sent(schema)["schema"], value):
+        assert not schema_errors(schema, value)

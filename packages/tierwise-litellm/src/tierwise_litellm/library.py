@@ -89,8 +89,7 @@ async def _closing_clients(library: Any, loop: Any) -> AsyncGenerator[None]:
 
 async def _finish_logging(loop: Any) -> None:
     """Runs the callbacks that wait in LiteLLM's queue; left there, they are carried to the next loop with a warning."""
-    from litellm.litellm_core_utils.logging_worker import GLOBAL_LOGGING_WORKER
-
-    worker: Any = GLOBAL_LOGGING_WORKER
-    if worker._bound_loop is loop:
+    module = sys.modules.get("litellm.litellm_core_utils.logging_worker")
+    worker: Any = getattr(module, "GLOBAL_LOGGING_WORKER", None)
+    if worker is not None and worker._bound_loop is loop:
         await worker.clear_queue()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -26,7 +27,7 @@ from tierwise.errors import (
 from tierwise.fleet import ModelSpec
 from tierwise.flow import Attempt, Outcome
 from tierwise.task import Task
-from tierwise.testing.provider import LoopbackProvider
+from tierwise.testing.provider import LoopbackProvider, Reply
 
 
 def failed(*errors: Exception) -> AllModelsFailedError:
@@ -104,6 +105,20 @@ def test_as_a_process_it_is_plain(settings: Path, provider: LoopbackProvider) ->
     assert "\x1b" not in shown.stdout + shown.stderr
     wrong = run("models", "--config", "none.toml", cwd=settings.parent)
     assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)
+
+
+def test_interrupting_closes_the_call(settings: Path, provider: LoopbackProvider) -> None:
+    pytest.importorskip("tierwise_ollama")
+    provider.on("qwen3:4b", Reply(text="never", first_token_delay=60))
+    code = "from tierwise.cli import main; main(['ask', '2 + 2?'])"
+    asking = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=settings.parent, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    provider.wait_until(lambda: provider.open_calls == 1, timeout=60)
+    asking.send_signal(signal.SIGINT)
+    assert asking.communicate(timeout=60)[1] == "tierwise: interrupted\n"
+    assert asking.returncode == 130
+    provider.wait_idle(timeout=60)
 
 
 async def test_a_reader_that_has_read_enough_is_no_error(settings: Path, home: Path) -> None:

@@ -31,13 +31,16 @@ from tierwise.testing.provider.script import Request
 from tierwise_ollama import OllamaBackend
 
 ROOT = Path(__file__).parent.parent
-# The READMEs of the other packages are run by those packages: their frameworks live in environments of their own.
-READMES = [ROOT / "README.md", *(ROOT / "packages" / name / "README.md" for name in ("tierwise", "tierwise-ollama"))]
+# The READMEs of the other packages are run by their own tests: some need environments of their own.
+READMES = [ROOT / "README.md", ROOT / "packages" / "tierwise" / "README.md"]
 SOURCES = [ROOT / "packages" / name / "src" for name in ("tierwise", "tierwise-ollama")]
 SITE = sorted((ROOT / "docs").rglob("*.md"))
 PAGES = [*READMES, *SITE]
 EXAMPLES = list(find_examples(*PAGES, *SOURCES))
 TEXTS = [*PAGES, *sorted(set(ROOT.glob("*/*/README.md")) - set(PAGES))]
+
+WIDTH = 88
+"""Characters of a line of code that the site's column holds."""
 
 ANSWERS: Sequence[tuple[str, str]] = (
     ("is_prime", "```python\ndef is_prime(n: int) -> bool:\n    return n > 1 and all(n % d for d in range(2, n))\n```"),
@@ -161,6 +164,12 @@ def test_toml(source: str, tmp_path: Path, provider: LoopbackProvider) -> None:
     rest = "" if "[tiers]" in source else '\n[tiers]\nsmall = "ollama:qwen3:4b"\nlarge = "anthropic:claude-opus-4-7"\n'
     path.write_text(source + rest, encoding="utf-8")
     load(path).router(ledger=None)
+
+
+@pytest.mark.parametrize("page", SITE, ids=lambda p: str(p.relative_to(ROOT)))
+def test_code_fits_the_page(page: Path) -> None:
+    code = re.findall(r"```\w+\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    assert [line for block in code for line in block.splitlines() if len(line) > WIDTH] == []
 
 
 @pytest.mark.parametrize("use", commands("tierwise"))

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import genai_prices
 import pytest
+from genai_prices.data_snapshot import get_snapshot
 from hypothesis import given
 from hypothesis import strategies as st
 from tierwise.fleet import Usage
@@ -116,6 +117,22 @@ def test_a_model_that_is_not_priced_by_tokens_is_unknown() -> None:
 
 def test_counts_that_contradict_each_other_are_unknown() -> None:
     assert CATALOGUE.cost("openai", "o3", Usage(1000, 10, cached_tokens=2000)).usd is None
+
+
+def test_every_name_that_the_catalogue_lists_is_priced_as_it_says() -> None:
+    counts = {"input_tokens": 1000, "output_tokens": 1000}
+    priced = 0
+    for provider in get_snapshot().providers:
+        for model in provider.models:
+            try:
+                listed = listed_cost(provider.id, model.id, **counts)
+            except LookupError:
+                continue
+            cost = CATALOGUE.cost(provider.id, model.id, THOUSAND).usd
+            assert cost in (listed, None), model.id
+            assert cost is not None or not listed or CATALOGUE.price(provider.id, model.id) is None, model.id
+            priced += cost is not None
+    assert priced > 1000
 
 
 def test_tells_the_context_window() -> None:

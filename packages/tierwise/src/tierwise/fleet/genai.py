@@ -110,7 +110,7 @@ def _find(prefix: str, name: str) -> types.ModelInfo | None:
 
 
 def _is_named(info: types.ModelInfo, name: str) -> bool:
-    return name == info.id or any(_names(clause, name) for clause in _clauses(info.match))
+    return name == info.id.lower() or any(_names(clause, name) for clause in _clauses(info.match))
 
 
 def _clauses(match: Any) -> Iterator[Any]:
@@ -124,7 +124,7 @@ def _clauses(match: Any) -> Iterator[Any]:
 def _names(clause: Any, name: str) -> bool:
     if isinstance(clause, types.ClauseEquals):
         # The catalogue writes out the dashes of a compact date before it compares.
-        return clause.is_match(name) or _compact(clause.equals) == _compact(name)
+        return clause.is_match(name) or _compact(clause.equals.lower()) == _compact(name)
     if isinstance(clause, types.ClauseRegex):
         return not clause.regex.startswith("^(?!") and clause.is_match(name)
     (literal,) = cast("dict[str, str]", vars(clause)).values()

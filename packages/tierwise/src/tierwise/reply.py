@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import KW_ONLY, dataclass, field
 from decimal import Decimal
 from typing import Any, Literal, TypeAlias
@@ -83,8 +83,9 @@ class Reply:
 class ReplyStream:
     """The chunks of an answer, as far as they may be shown. Iterate it; `reply` is there at the end."""
 
-    def __init__(self, chunks: Iterator[Chunk]) -> None:
+    def __init__(self, chunks: Iterator[Chunk], bill: Callable[[], Receipt]) -> None:
         self._chunks = chunks
+        self._bill = bill
         self._reply: Reply | None = None
 
     def __iter__(self) -> Iterator[Chunk]:
@@ -99,12 +100,18 @@ class ReplyStream:
         """
         return _finished(self._reply)
 
+    @property
+    def receipt(self) -> Receipt:
+        """Every call so far, also after the consumer has left before the end."""
+        return self._bill()
+
 
 class AsyncReplyStream:
     """The async twin of `ReplyStream`."""
 
-    def __init__(self, chunks: AsyncIterator[Chunk]) -> None:
+    def __init__(self, chunks: AsyncIterator[Chunk], bill: Callable[[], Receipt]) -> None:
         self._chunks = chunks
+        self._bill = bill
         self._reply: Reply | None = None
 
     def __aiter__(self) -> AsyncIterator[Chunk]:
@@ -114,6 +121,11 @@ class AsyncReplyStream:
     def reply(self) -> Reply:
         """See `ReplyStream.reply`."""
         return _finished(self._reply)
+
+    @property
+    def receipt(self) -> Receipt:
+        """See `ReplyStream.receipt`."""
+        return self._bill()
 
 
 def _finished(reply: Reply | None) -> Reply:

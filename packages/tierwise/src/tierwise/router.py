@@ -170,7 +170,7 @@ class Router:
         """
         session = _Session(self, Task.of(task, **fields))
         with closing(session.chunks()) as chunks:
-            session.stream = ReplyStream(chunks)
+            session.stream = ReplyStream(chunks, session.receipt)
             yield session.stream
 
     @asynccontextmanager
@@ -178,7 +178,7 @@ class Router:
         """The async twin of `stream`."""
         session = _Session(self, Task.of(task, **fields))
         async with aclosing(session.achunks()) as chunks:
-            session.stream = AsyncReplyStream(chunks)
+            session.stream = AsyncReplyStream(chunks, session.receipt)
             yield session.stream
 
     def _settled(self, decision: Decision | None, context: Context) -> Decision:
@@ -262,6 +262,9 @@ class _Session:
                     yield chunk
                 self.stream._reply = self.reply(opened.outcome)
 
+    def receipt(self) -> Receipt:
+        return Receipt.of(self.run.rows, pricing=self._router._pricing, baseline=self._router.fleet.baseline)
+
     def reply(self, outcome: Outcome) -> Reply:
         task, run = self._task, self.run
         run.deliver(outcome)
@@ -275,7 +278,7 @@ class _Session:
             tool_calls=outcome.tool_calls,
             status=_STATUS[outcome.verdict.result if outcome.verdict else "abstain"],
             decision=self._decision,
-            receipt=Receipt.of(run.rows, pricing=self._router._pricing, baseline=self._router.fleet.baseline),
+            receipt=self.receipt(),
             statements=tuple(run.statements),
             run_id=run.run_id,
             outcome=outcome,

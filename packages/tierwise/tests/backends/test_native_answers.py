@@ -60,3 +60,12 @@ def test_a_repaired_tool_call_is_there_in_the_backend_s_form_too() -> None:
     reply = routed.run("Find it", tools=[Tool("look_up")])
     assert reply.tool_calls[0].name == "look_up"
     assert reply.outcome.raw == {"calls": ["look_up"]}
+
+
+def test_who_leaves_a_stream_early_has_the_bill() -> None:
+    with router("a streamed answer").stream("Say it", min_tier="large") as stream:
+        next(iter(stream))
+    [row] = stream.receipt.rows
+    assert row.finish_reason == "interrupted"
+    assert row.usage is not None
+    assert row.usage.estimated

@@ -4,7 +4,7 @@ from tierwise.backends.base import Backend, replay
 from tierwise.backends.failures import failure_of, provider_failures
 from tierwise.backends.function import FunctionBackend
 from tierwise.backends.history import portable
-from tierwise.backends.native import native_models
+from tierwise.backends.native import native_models, runs_here
 from tierwise.backends.registry import BackendLike, Backends
 
 __all__ = [
@@ -17,4 +17,5 @@ __all__ = [
     "portable",
     "provider_failures",
     "replay",
+    "runs_here",
 ]

@@ -15,7 +15,6 @@ MEMBERS_joint := $(COMMON) packages/tierwise-langgraph packages/tierwise-crewai 
 UV := $(shell command -v uv || echo .venvs/uv/bin/uv)
 PYTHON := >=3.11,<3.14
 export UV_NO_PROGRESS := 1
-export PYTHONDONTWRITEBYTECODE := 1
 export LITELLM_LOCAL_MODEL_COST_MAP := True
 
 .PHONY: help

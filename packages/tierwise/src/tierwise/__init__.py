@@ -1,9 +1,12 @@
 """Send each step of an AI agent to the smallest model that can do it, prove that it did, and show the bill."""
 
+from typing import TYPE_CHECKING
+
 from tierwise.context import Context, Decision
 from tierwise.errors import TierwiseError
 from tierwise.fleet import FREE, Fleet, ModelSpec, Price, Tier, Usage
 from tierwise.flow import Attempt, Outcome, Verdict
+from tierwise.lazy import lazily
 from tierwise.ledger import Receipt
 from tierwise.policies import AfterError, Always, HighStakes, JobTable, Rule
 from tierwise.reply import Reply
@@ -11,6 +14,45 @@ from tierwise.router import Router
 from tierwise.strategies import Cascade, Single
 from tierwise.task import Message, Task, Tool, ToolCall
 from tierwise.verifiers import Judge, NotEmpty, NotRefusal, ValidOutput, ValidToolCalls
+
+if TYPE_CHECKING:
+    from tierwise.ledger import SQLiteLedger
+    from tierwise.policies import (
+        Cheapest,
+        Classifier,
+        Complexity,
+        Fastest,
+        LabelTable,
+        LongerThan,
+        Needs,
+        SessionAffinity,
+    )
+    from tierwise.strategies import BestOf, Observe, Perspectives, Sandwich, Specialists, Vote
+    from tierwise.verifiers import Agreement, Check, Logprob
+else:
+    __getattr__ = lazily(
+        __name__,
+        {
+            "SQLiteLedger": "ledger",
+            "Cheapest": "policies",
+            "Classifier": "policies",
+            "Complexity": "policies",
+            "Fastest": "policies",
+            "LabelTable": "policies",
+            "LongerThan": "policies",
+            "Needs": "policies",
+            "SessionAffinity": "policies",
+            "BestOf": "strategies",
+            "Observe": "strategies",
+            "Perspectives": "strategies",
+            "Sandwich": "strategies",
+            "Specialists": "strategies",
+            "Vote": "strategies",
+            "Agreement": "verifiers",
+            "Check": "verifiers",
+            "Logprob": "verifiers",
+        },
+    )
 
 __all__ = [
     # What is asked?
@@ -28,18 +70,35 @@ __all__ = [
     # Who should try first?
     "AfterError",
     "Always",
+    "Cheapest",
+    "Classifier",
+    "Complexity",
     "Context",
     "Decision",
+    "Fastest",
     "HighStakes",
     "JobTable",
+    "LabelTable",
+    "LongerThan",
+    "Needs",
     "Rule",
+    "SessionAffinity",
     # In what shape are calls made?
     "Attempt",
+    "BestOf",
     "Cascade",
+    "Observe",
     "Outcome",
+    "Perspectives",
+    "Sandwich",
     "Single",
+    "Specialists",
+    "Vote",
     # Was the answer good?
+    "Agreement",
+    "Check",
     "Judge",
+    "Logprob",
     "NotEmpty",
     "NotRefusal",
     "ValidOutput",
@@ -48,6 +107,8 @@ __all__ = [
     # What happened, what did it cost?
     "Receipt",
     "Reply",
+    "SQLiteLedger",
+    # One call from task to receipt
     "Router",
     "TierwiseError",
 ]

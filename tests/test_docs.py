@@ -143,8 +143,12 @@ def test_python(
     eval_example.include_print = shown
     monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])  # an example runs under that name
     # The traceback that it would make up for an example's error cannot be printed: it has positions outside its code.
-    monkeypatch.setattr("pytest_examples.run_code.create_example_traceback", lambda *_: None)
+    monkeypatch.setattr("pytest_examples.run_code.create_example_traceback", _none)
     eval_example.run_print_check(example)
+
+
+def _none(*_: object) -> None:
+    """Nothing."""
 
 
 def run_pytest(source: str, folder: Path) -> None:

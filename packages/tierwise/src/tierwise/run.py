@@ -190,10 +190,11 @@ class Run:
 
     def settle(self, ticket: Ticket, outcome: Outcome, *, first_token: float | None = None) -> Outcome:
         """The outcome with what the driver knows of it: cost, latency, repaired tool calls; its row is written."""
-        outcome = repaired(outcome)
-        if outcome.repaired:
-            outcome = replace(outcome, raw=ticket.backend.rebuilt(outcome))
+        outcome = replace(outcome, attempt=ticket.attempt)
         try:
+            outcome = repaired(outcome)
+            if outcome.repaired:
+                outcome = replace(outcome, raw=ticket.backend.rebuilt(outcome))
             outcome, source = self._priced(ticket, outcome)
             outcome = replace(outcome, first_token=first_token)
             self._keep(_settled(ticket.row, outcome, source), outcome)
@@ -213,7 +214,7 @@ class Run:
             cost = Cost(_ZERO, "failed")
         else:
             cost = self._pricing.cost(attempt.model, outcome.model, usage)
-        return replace(outcome, attempt=attempt, usage=usage, cost=cost.usd, latency=latency), cost.source
+        return replace(outcome, usage=usage, cost=cost.usd, latency=latency), cost.source
 
     def fail(self, ticket: Ticket, error: BaseException) -> Outcome:
         """The failed outcome of a call, if its backend calls the error a failure; the error propagates otherwise.

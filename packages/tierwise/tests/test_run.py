@@ -1,0 +1,117 @@
+"""What every call goes through: limits, settlement, estimates, the record."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from typing import cast
+
+import pytest
+from tierwise import Fleet, ModelSpec, Price, Router, Task, Tier
+from tierwise.fleet import Usage
+from tierwise.flow import Attempt, Outcome, Verdict
+from tierwise.ledger.rows import Row
+from tierwise.strategies import (
+    Cascade,
+    Single,
+    Vote,
+)
+from tierwise.testing import ScriptedBackend
+
+from .driving import FLEET, Counting, Driver, Reservation, every_driver, router, sure
+
+
+@every_driver
+def test_a_refused_reservation_is_an_outcome_that_cost_nothing_and_the_flow_falls_back(drive: Driver) -> None:
+    backend = ScriptedBackend({"*": "good"})
+    got = drive(router(backend, Cascade(sure), limits=[Counting("small")]), Task("q"))
+    assert got.answer is not None
+    assert (got.rows[0].model, got.rows[0].state, got.rows[0].cost) == ("x:small", "refused", 0)
+    assert backend.asked == ["x:spare"]
+
+
+@every_driver
+def test_a_limit_that_breaks_gives_back_what_the_others_set_aside(drive: Driver) -> None:
+    class Broken:
+        def reserve(self, attempt: Attempt) -> Reservation:
+            raise OSError("the store is down")
+
+    limit = Counting()
+    with pytest.raises(OSError, match="store is down"):
+        drive(router(ScriptedBackend({"*": "x"}), limits=[limit, Broken()]), Task("q"))
+    assert len(limit.given) == 1
+    assert limit.is_balanced()
+
+
+@every_driver
+def test_every_reservation_is_settled_even_if_one_cannot_be_or_the_ledger_breaks(drive: Driver) -> None:
+    class Stuck(Reservation):
+        def settle(self, outcome: Outcome) -> None:
+            raise OSError("stuck")
+
+    class Sticky:
+        def reserve(self, attempt: Attempt) -> Reservation:
+            return Stuck()
+
+    class Full:
+        def begin(self, row: Row, task: Task) -> None: ...
+        async def abegin(self, row: Row, task: Task) -> None: ...
+        def settle(self, row: Row, outcome: Outcome | None = None) -> None:
+            raise OSError("disk full")
+
+    first, last = Counting(), Counting()
+    with pytest.raises(OSError, match="stuck"):
+        drive(router(ScriptedBackend({"*": "x"}), limits=[first, Sticky(), last]), Task("q"))
+    assert first.is_balanced()
+    assert last.is_balanced()
+    with pytest.raises(OSError, match="disk full"):
+        drive(router(ScriptedBackend({"*": "x"}), limits=[first], ledger=Full()), Task("q"))
+    assert first.is_balanced()
+
+
+@every_driver
+def test_an_answer_without_counts_is_estimated_and_says_so(drive: Driver) -> None:
+    fleet = Fleet([Tier("only", ModelSpec("x:m", price=Price(1, 1)))])
+    for made in ("four char" * 4, Outcome(cast("Attempt", None), text="four", usage=Usage(7, None))):
+        got = drive(Router(fleet, strategy=Single(), backends={"x": ScriptedBackend({"*": made})}), Task("q" * 40))
+        (row,) = got.rows
+        assert row.usage is not None
+        assert row.usage.estimated
+        assert row.usage.input_tokens in (11, 7)
+        assert row.cost
+
+
+# What the user reads afterwards.
+
+
+def test_only_the_call_that_was_delivered_counts_as_the_answer() -> None:
+    fleet = Fleet([Tier("a", ModelSpec("x:a", price=Price(1, 1))), Tier("b", ModelSpec("x:b", price=Price(9, 9)))])
+    usage = Usage(1_000_000, 0)
+    backend = ScriptedBackend({"*": Outcome(cast("Attempt", None), text="7", usage=usage)})
+    reply = Router(fleet, strategy=Vote([Single(), Single(), "b"]), backends={"x": backend}).run("q")
+    assert [r.purpose for r in reply.attempts] == ["answer", "vote", "vote"]
+    assert reply.receipt.saving is not None
+    assert (reply.receipt.saving.baseline_cost, reply.cost, reply.receipt.saving.usd) == (9, 11, -2)
+
+
+@every_driver
+def test_the_free_part_of_the_strategys_verifier_is_said_of_an_answer_shown_live(drive: Driver) -> None:
+    def known(outcome: Outcome) -> Verdict:
+        return Verdict("accept", "known", verifier="mine")
+
+    got = drive(router(ScriptedBackend({"*": "x"}), Single(known)), Task("q"))
+    assert got.answer is not None
+    assert (got.answer[2], got.rows[0].verifier) == ("verified", "mine")
+
+
+def test_nothing_is_left_for_the_garbage_collector() -> None:
+    """An async generator that nobody closed would be a warning here, and warnings are errors."""
+
+    async def main() -> None:
+        made = Router(FLEET, strategy=Single(), backends={"x": lambda _: "one two"})
+        async with made.astream("q") as stream:
+            async for _ in stream:
+                break
+
+    asyncio.run(main())
+    gc.collect()

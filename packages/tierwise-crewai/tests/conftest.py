@@ -17,7 +17,7 @@ with pytest.MonkeyPatch.context() as patch:
     for _name, _value in _ENVIRONMENT.items():
         patch.setenv(_name, _value)
     from crewai import LLM, BaseLLM
-    from tierwise import FREE, Cascade, Fleet, ModelSpec, Outcome, Price, Reply, Router, Tier
+    from tierwise import Cascade, Fleet, ModelSpec, Outcome, Price, Reply, Router, Tier
     from tierwise.testing.provider import LoopbackProvider
     from tierwise.verifiers import ValidOutput, ValidToolCalls
     from tierwise_crewai import RoutedLLM
@@ -59,7 +59,7 @@ def routed(models: dict[str, BaseLLM], replies: list[Reply]) -> Callable[..., Ro
     def make(*, verifier: Any = None, **fields: Any) -> RoutedLLM:
         fleet = Fleet(
             [
-                Tier("small", [ModelSpec("ollama:small", price=FREE, trust="local")]),
+                Tier("small", ["ollama:small"]),
                 Tier("large", [ModelSpec("openai:large", price=Price(2, 8))]),
             ]
         )

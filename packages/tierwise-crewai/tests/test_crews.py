@@ -198,3 +198,10 @@ def test_an_unknown_model_is_refused_at_the_start(routed: Make) -> None:
     llm = routed()
     with pytest.raises(UnknownNameError, match="did you mean 'small'"):
         RoutedLLM(llm.router, models={"smal": llm})
+
+
+def test_local_content_stays_on_this_machine(provider: LoopbackProvider, routed: Make) -> None:
+    provider.on("small", Reply(status=500))
+    with pytest.raises(AllModelsFailedError):
+        routed(task={"trust": "local"}).call("Why?")
+    assert [c.model for c in provider.calls] == ["small"]

@@ -6,7 +6,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_ollama import ChatOllama
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
-from tierwise import FREE, Cascade, Fleet, ModelSpec, Outcome, Price, Reply, Router, Tier
+from tierwise import Cascade, Fleet, ModelSpec, Outcome, Price, Reply, Router, Tier
 from tierwise.testing.provider import LoopbackProvider
 from tierwise.verifiers import ValidOutput, ValidToolCalls
 from tierwise_langgraph import RoutedChatModel
@@ -46,7 +46,7 @@ def routed(models: dict[str, BaseChatModel], replies: list[Reply]) -> Callable[.
     def make(*, verifier: Any = None, gate: Any = None, **fields: Any) -> RoutedChatModel:
         fleet = Fleet(
             [
-                Tier("small", [ModelSpec("ollama:small", price=FREE, trust="local")]),
+                Tier("small", ["ollama:small"]),
                 Tier("large", [ModelSpec("openai:large", price=Price(2, 8))]),
             ]
         )

@@ -149,3 +149,10 @@ def test_failed_tools_are_seen_by_policies() -> None:
     assert [m.type for m in back] == ["human", "ai", "tool"]
     assert isinstance(back[1], AIMessage)
     assert back[1].tool_calls[0]["args"] == {"at": 1}
+
+
+def test_local_content_stays_on_this_machine(provider: LoopbackProvider, routed: Make, replies: list[Answer]) -> None:
+    provider.on("small", Reply(status=500))
+    with pytest.raises(AllModelsFailedError):
+        routed(task={"trust": "local"}).invoke("Why?")
+    assert [c.model for c in provider.calls] == ["small"]

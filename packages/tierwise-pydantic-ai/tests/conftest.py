@@ -8,7 +8,7 @@ from pydantic_ai.models.ollama import OllamaModel
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.ollama import OllamaProvider
 from pydantic_ai.providers.openai import OpenAIProvider
-from tierwise import FREE, Cascade, Fleet, ModelSpec, Outcome, Price, Reply, Router, Tier
+from tierwise import Cascade, Fleet, ModelSpec, Outcome, Price, Reply, Router, Tier
 from tierwise.testing.provider import LoopbackProvider
 from tierwise.verifiers import ValidOutput, ValidToolCalls
 from tierwise_pydantic_ai import RoutedModel
@@ -45,7 +45,7 @@ def routed(models: dict[str, Model], replies: list[Reply]) -> Callable[..., Rout
     def make(*, verifier: Any = None, gate: Any = None, **fields: Any) -> RoutedModel:
         fleet = Fleet(
             [
-                Tier("small", [ModelSpec("ollama:small", price=FREE, trust="local")]),
+                Tier("small", ["ollama:small"]),
                 Tier("large", [ModelSpec("openai:large", price=Price(2, 8))]),
             ]
         )

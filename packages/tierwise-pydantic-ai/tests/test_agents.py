@@ -251,3 +251,10 @@ def test_an_unknown_model_is_refused_at_the_start(routed: Make) -> None:
     model = routed()
     with pytest.raises(UnknownNameError, match="did you mean 'small'"):
         RoutedModel(model._router, models={"smal": TestModel()})
+
+
+async def test_local_content_stays_on_this_machine(provider: LoopbackProvider, routed: Make) -> None:
+    provider.on("small", Reply(status=500))
+    with pytest.raises(AllModelsFailedError):
+        await Agent(routed(task={"trust": "local"})).run("Why?")
+    assert [c.model for c in provider.calls] == ["small"]

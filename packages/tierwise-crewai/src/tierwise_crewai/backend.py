@@ -11,12 +11,14 @@ from crewai import BaseLLM
 from crewai.hooks.dispatch import HookAborted
 from crewai.llms.base_llm import LLMCallBlockedError
 from crewai.utilities.exceptions.context_window_exceeding_exception import LLMContextLengthExceededError
-from crewai.utilities.pydantic_schema_utils import create_model_from_schema
+from crewai.utilities.pydantic_schema_utils import create_model_from_schema  # pyright: ignore[reportUnknownVariableType]
 from pydantic import BaseModel
-from tierwise.backends import Backend, provider_failures
+from tierwise import FREE, ModelSpec, Price
+from tierwise.backends import Backend, provider_failures, runs_here
 from tierwise.errors import ContextOverflowError, StreamBrokenError
 from tierwise.flow import Attempt, Outcome, Show
 from tierwise.schema import as_json_schema
+from tierwise.task import Trust
 
 from tierwise_crewai.convert import from_core, outcome_of, written_calls
 
@@ -76,14 +78,29 @@ class CrewAIBackend(Backend):
         """See `Backend`."""
         return written_calls(outcome.tool_calls)
 
+    def trust(self, model: ModelSpec) -> Trust | None:
+        """`local` for an Ollama on this machine, which other servers may not be; not known for all others."""
+        return "local" if self._is_local(model) else None
+
+    def price(self, model: ModelSpec) -> Price | None:
+        """Nothing for an Ollama on this machine; not known for all others."""
+        return FREE if self._is_local(model) else None
+
+    def _is_local(self, model: ModelSpec) -> bool:
+        target = self._models[model.key]
+        return target.provider in ("ollama", "ollama_chat") and runs_here(target.base_url or "", target.model)
+
     def _prepared(self, attempt: Attempt) -> _Call:
         native = attempt.task.native
         request = native if isinstance(native, Request) else _request(attempt)
         live = attempt.show == Show.LIVE and request.stream
         update: dict[str, Any] = {"stream": live, "stop": request.stop}
-        for name, field in (("temperature", "temperature"), ("seed", "seed"), ("max_output_tokens", "max_tokens")):
-            value = attempt.setting(name)
-            update |= {} if value is None else {field: value}
+        settings = {
+            "temperature": attempt.setting("temperature"),
+            "seed": attempt.setting("seed"),
+            "max_tokens": attempt.setting("max_output_tokens"),
+        }
+        update |= {name: value for name, value in settings.items() if value is not None}
         llm = self._models[attempt.model.key].model_copy(update=update)
         llm._token_usage = dict.fromkeys(llm._token_usage, 0)
         arguments: dict[str, Any] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
@@ -18,9 +19,11 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import RunnableBinding
-from tierwise.backends import Backend, provider_failures
+from tierwise import FREE, ModelSpec, Price
+from tierwise.backends import Backend, provider_failures, runs_here
 from tierwise.flow import Attempt, Chunk, Outcome
 from tierwise.schema import as_json_schema
+from tierwise.task import Trust
 
 from tierwise_langgraph.convert import from_core, outcome_of, whole_message, with_calls
 
@@ -82,6 +85,20 @@ class LangChainBackend(Backend):
     def rebuilt(self, outcome: Outcome) -> Any:
         """See `Backend`."""
         return with_calls(outcome.raw, outcome)
+
+    def trust(self, model: ModelSpec) -> Trust | None:
+        """`local` for an Ollama on this machine, which other servers may not be; not known for all others."""
+        return "local" if self._is_local(model) else None
+
+    def price(self, model: ModelSpec) -> Price | None:
+        """Nothing for an Ollama on this machine; not known for all others."""
+        return FREE if self._is_local(model) else None
+
+    def _is_local(self, model: ModelSpec) -> bool:
+        target: Any = self._models[model.key]
+        if type(target).__name__ != "ChatOllama":
+            return False
+        return runs_here(target.base_url or os.environ.get("OLLAMA_HOST") or "localhost", target.model)
 
     def open(self, attempt: Attempt) -> AbstractContextManager[Iterator[Chunk]]:
         """See `Backend`."""

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.language_models.base import LangSmithParams
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
@@ -54,6 +55,12 @@ class RoutedChatModel(BaseChatModel):
     @property
     def _llm_type(self) -> str:
         return "tierwise"
+
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        # The model that answers is known only when it has: traces read it from the answer.
+        params = super()._get_ls_params(stop, **kwargs)
+        known: Any = {"ls_model_name": "tierwise"} | params | {"ls_provider": "tierwise"}
+        return known
 
     @property
     def _identifying_params(self) -> dict[str, Any]:

@@ -75,6 +75,12 @@ class Context:
     def of(cls, fleet: Fleet, task: Task, state: State, pricing: Pricing | None = None) -> Context:
         """The context for a task.
 
+        Args:
+            fleet: All models.
+            task: What bounds them: trust, tiers, capabilities, length.
+            state: What is remembered.
+            pricing: Where public prices are looked up.
+
         Raises:
             TrustError: No model may see the task.
             NoModelError: No model can take it.

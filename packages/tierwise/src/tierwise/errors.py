@@ -86,6 +86,12 @@ class ConfigError(TierwiseError):
 class UnknownNameError(ConfigError):
     """A name that does not exist, with the nearest that does.
 
+    Args:
+        kind: What it would be the name of.
+        name: The name.
+        known: The names that exist.
+        where: The setting that named it.
+
     Attributes:
         known: The names that exist.
     """
@@ -115,6 +121,10 @@ class ConfigFileError(ConfigError):
 
 class MissingExtraError(ConfigError, ImportError):
     """An optional package is not installed.
+
+    Args:
+        needed_for: What needs it.
+        package: The package, with the extra where there is one.
 
     Attributes:
         command: The command that installs it.

@@ -26,7 +26,13 @@ class State(Protocol):
         ...
 
     def keep_session(self, session: str, tier: str, prompt_tokens: int) -> None:
-        """Remembers the tier that answered."""
+        """Remembers the tier that answered.
+
+        Args:
+            session: The session's name.
+            tier: The tier's name.
+            prompt_tokens: The length of the prompt, in tokens, which a provider may hold in its cache now.
+        """
         ...
 
     def latency(self, model: str) -> float | None:

@@ -37,7 +37,13 @@ class ToolCall:
 
     @classmethod
     def parse(cls, name: str, arguments: str | Mapping[str, Any] | None, *, id: str = "") -> ToolCall:  # noqa: A002
-        """Reads arguments that may be a JSON text; what is no JSON object is kept as `malformed`."""
+        """Reads arguments that may be a JSON text; what is no JSON object is kept as `malformed`.
+
+        Args:
+            name: The tool's name.
+            arguments: What it is called with; `None` and an empty text are no arguments.
+            id: The call's id.
+        """
         if isinstance(arguments, Mapping):
             return cls(name, arguments, id=id)
         text = arguments or "{}"
@@ -66,7 +72,11 @@ class Tool:
 
     @classmethod
     def of(cls, value: Tool | Mapping[str, Any]) -> Tool:
-        """Accepts a `Tool` or the dictionary form that OpenAI's and Ollama's APIs share."""
+        """Accepts a `Tool` or the dictionary form that OpenAI's and Ollama's APIs share.
+
+        Raises:
+            ConfigError: The tool has no name.
+        """
         if isinstance(value, Tool):
             return value
         function = cast("Mapping[str, Any]", value.get("function", value))

@@ -21,7 +21,13 @@ class Catalogue(Protocol):
     """A list of public prices."""
 
     def cost(self, provider: str, model: str, usage: Usage) -> Cost:
-        """USD for that usage at the model's public price; unknown if the model is not listed."""
+        """USD for that usage at the model's public price; unknown if the model is not listed.
+
+        Args:
+            provider: The prefix of the model's id.
+            model: The model, as the provider names it.
+            usage: The token counts.
+        """
         ...
 
     def price(self, provider: str, model: str) -> Price | None:
@@ -62,6 +68,11 @@ class Pricing:
 
         Another model's price is never used: a dated release of the model that was asked for takes its price, any other
         name is looked up on its own.
+
+        Args:
+            model: The model that was asked.
+            answered: The model that answered, as the provider names it; the one that was asked if not known.
+            usage: The token counts; the cost is unknown without them.
         """
         if model.price is not None and _same(model.name, answered):
             return model.price.cost(usage)

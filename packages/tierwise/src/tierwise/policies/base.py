@@ -51,7 +51,11 @@ PolicyLike: TypeAlias = "Policy | Callable[..., Decision | str | None]"
 
 
 def as_policy(value: PolicyLike) -> Policy:
-    """Accepts a policy or a plain function."""
+    """Accepts a policy or a plain function.
+
+    Raises:
+        ConfigError: It is neither.
+    """
     if isinstance(value, Policy):
         return value
     if callable(value):

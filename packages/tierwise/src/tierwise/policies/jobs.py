@@ -54,6 +54,9 @@ class JobTable(Policy):
         execution: The tier for code, scripts, transforms; the middle of the ladder (rounded down) by default.
         reasoning: The tier for analysis, trade-offs, plans; the highest by default.
         jobs: Further jobs and their kinds, or other kinds for known ones.
+
+    Raises:
+        UnknownNameError: A job is of a kind that does not exist.
     """
 
     def __init__(

@@ -141,6 +141,13 @@ def tiers_from(ref: str, task: Task, context: Context) -> Sequence[Tier]:
 def answer_of(member: Member, task: Task, context: Context, *, purpose: Purpose, **fields: Any) -> Flow[Outcome]:
     """The answer of one voice of several; what a strategy calls an answer is here for `purpose`.
 
+    Args:
+        member: Who is asked.
+        task: What is asked.
+        context: What the member can see.
+        purpose: What its answer is for.
+        **fields: Further fields of the `Attempt`, where the member is a tier or a model.
+
     Raises:
         AllModelsFailedError: It did not answer.
         RoutingError: None of its models may or can take the task.

@@ -103,6 +103,9 @@ class ScriptedBackend(Backend):
         Args:
             model: Its alias, id or name; `*` for every model without a script.
             *steps: Its answers in order; the last repeats.
+
+        Raises:
+            ConfigError: There is no step.
         """
         if not steps:
             raise ConfigError(f"the script of {model!r} needs at least one step", setting="scripts", value=steps)

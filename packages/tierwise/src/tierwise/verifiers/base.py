@@ -114,7 +114,11 @@ VerifierLike: TypeAlias = "Verifier | Callable[..., bool | Verdict | None]"
 
 
 def as_verifier(value: VerifierLike) -> Verifier:
-    """Accepts a verifier or a plain function."""
+    """Accepts a verifier or a plain function.
+
+    Raises:
+        ConfigError: It is neither.
+    """
     if isinstance(value, Verifier):
         return value
     if callable(value):
@@ -148,7 +152,11 @@ class FunctionVerifier(Verifier):
         return self._function(task, outcome) if self._takes_task else self._function(outcome)
 
     def verdict(self, answer: Any) -> Verdict:
-        """The verdict that a function's answer stands for."""
+        """The verdict that a function's answer stands for.
+
+        Raises:
+            ConfigError: It stands for none.
+        """
         if answer is None:
             return self.abstain("abstained", quotes=False)
         if isinstance(answer, Verdict):

@@ -44,7 +44,11 @@ class LoopbackProvider:
             raise self._errors[0]
 
     def start(self) -> None:
-        """Bind an ephemeral port and serve it from a thread."""
+        """Bind an ephemeral port and serve it from a thread.
+
+        Raises:
+            RuntimeError: If it is running already.
+        """
         if self._server is not None:
             raise RuntimeError("the provider is already running")
         self._server = Server(self._routes, self._recorder, self._errors)

@@ -1,0 +1,61 @@
+"""A pytest plugin that forbids real calls. It does nothing until it is asked to.
+
+- `tierwise_forbid_network = true` in pytest's settings, or `TIERWISE_FORBID_NETWORK=1`: for all tests.
+- the fixture `tierwise_forbid_network`: for one test.
+
+Only this machine can be reached then. A test that tries to reach another fails, even if a library swallowed the error.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+
+import pytest
+
+__all__ = ["pytest_addoption", "pytest_runtest_call", "pytest_runtest_protocol", "tierwise_forbid_network"]
+
+_SETTING = "tierwise_forbid_network"
+_VARIABLE = "TIERWISE_FORBID_NETWORK"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declares the setting."""
+    parser.addini(_SETTING, "Tests may reach this machine only (default: false).", type="bool", default=False)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Forbids the network around a test and its fixtures, where all tests are to be so."""
+    if not (item.config.getini(_SETTING) or os.environ.get(_VARIABLE, "") not in ("", "0")):
+        return (yield)
+    from tierwise.testing.network import forbidden
+
+    with forbidden() as blocked:
+        item.stash[_BLOCKED] = blocked
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Fails a test in which a call was refused and nobody said so."""
+    result = yield
+    blocked = item.stash.get(_BLOCKED, None)
+    if blocked:
+        from tierwise.testing.network import NetworkForbiddenError
+
+        raise NetworkForbiddenError(blocked[0])
+    return result
+
+
+@pytest.fixture
+def tierwise_forbid_network(request: pytest.FixtureRequest) -> Generator[None]:
+    """Forbids this test to reach any machine but this one."""
+    from tierwise.testing.network import forbidden
+
+    with forbidden() as blocked:
+        request.node.stash[_BLOCKED] = blocked
+        yield
+
+
+_BLOCKED = pytest.StashKey[list[str]]()

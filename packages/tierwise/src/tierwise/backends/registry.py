@@ -95,8 +95,9 @@ def installed(provider: str, **options: Any) -> Backend:
         raise MissingExtraError(f"backend {provider!r}", _package(provider))
     make = point.load()
     known = inspect.signature(make).parameters
+    takes_any = any(parameter.kind == inspect.Parameter.VAR_KEYWORD for parameter in known.values())
     for name in options:
-        if name not in known:
+        if name not in known and not takes_any:
             raise UnknownNameError("option", name, known, where=f"backend {provider!r}")
     return make(**options)
 

@@ -90,7 +90,7 @@ def run_pytest(folder: Path, *options: str) -> str:
         *options,
     ]
     # Whether the entry point is installed here or not, the plugin is loaded once.
-    environment = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    environment = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "COLUMNS": "200"}
     done = subprocess.run(
         [*command, str(folder)], capture_output=True, text=True, check=False, cwd=folder, env=environment
     )

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
+import sys
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -167,6 +170,22 @@ class TestClosing:
         with contextlib.suppress(asyncio.CancelledError):
             await call
         await asyncio.to_thread(provider.wait_idle)
+        assert provider.calls[0].client_closed
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="a thread cannot be sent a signal there")
+    def test_an_interrupt_while_a_sync_call_waits(self, provider: LoopbackProvider, backend: OllamaBackend) -> None:
+        def interrupt() -> None:
+            provider.wait_until(lambda: provider.open_calls == 1)
+            signal.pthread_kill(caller, signal.SIGINT)
+
+        caller = threading.get_ident()
+        provider.on("m", Reply(stall=True))
+        interrupter = threading.Thread(target=interrupt)
+        interrupter.start()
+        with pytest.raises(KeyboardInterrupt):
+            backend.call(ATTEMPT)
+        interrupter.join()
+        provider.wait_idle()
         assert provider.calls[0].client_closed
 
     def test_an_error_of_the_consumers_own(self, provider: LoopbackProvider, backend: OllamaBackend) -> None:

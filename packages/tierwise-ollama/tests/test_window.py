@@ -89,6 +89,15 @@ def test_a_fitted_context_that_proved_too_small_is_fitted_anew(
     assert sizes(provider) == [4096, 16_384]
 
 
+def test_a_stream_that_overflows_midway_is_not_begun_again(provider: LoopbackProvider, backend: OllamaBackend) -> None:
+    provider.describe("m", context_length=131_072)
+    words = '{"error":{"type":"exceed_context_size_error","n_prompt_tokens":9000,"n_ctx":4096}}'
+    provider.on("m", Reply(text="One two", error_after=1, error=words))
+    with pytest.raises(ContextOverflowError, match="9000 tokens"):
+        backend.call(attempt())
+    assert provider.count() == 1
+
+
 class TestOldServers:
     """Before 0.12.6 a server cuts a prompt without a word."""
 

@@ -191,7 +191,6 @@ class OllamaBackend(Backend):
                     yield chunk
             return
         except faults.OverflowReportedError as error:
-            # The server refuses before it reads the prompt, so that nothing was shown.
             prepared = self._refitted(prepared, error)
         except ModelNotFoundError:
             self._catalog.forget()
@@ -231,7 +230,8 @@ class OllamaBackend(Backend):
 
     def _refitted(self, call: Prepared, error: faults.OverflowReportedError) -> Prepared:
         """The call with a larger context, where the server's count shows that ours was too low, and one may be had."""
-        if call.fitted and error.tokens is not None:
+        # With a status the server refused before it read the prompt. Without, the stream broke: something was shown.
+        if call.fitted and error.tokens is not None and error.status is not None:
             answer = call.attempt.setting("max_output_tokens")
             size = self._windows.fit(call.attempt.model.name, error.tokens, answer, call.facts.window)
             if size > call.num_ctx:

@@ -26,6 +26,8 @@ _TOO_LONG = re.compile(
 )
 _OUR_REQUEST = re.compile(r"^option \"|invalid format|^json: ")
 """Errors in the request itself that the server reports as 500."""
+_SHOWN = 500
+"""Characters of a server's own words that are passed on."""
 _NO_MODEL = re.compile(r"not found|file does not exist")
 
 
@@ -93,7 +95,7 @@ def _failed(where: str, model: str, status: int, text: str) -> BackendError:
     overflow = _overflow(where, model, text, status)
     if overflow is not None:
         return overflow
-    message = f"{where}: {model}: {text or 'no reason given'} (HTTP {status})"
+    message = f"{where}: {model}: {text[:_SHOWN] or 'no reason given'} (HTTP {status})"
     if status < 500 or _OUR_REQUEST.search(text):
         return InvalidRequestError(message, status=status)
     return UnavailableError(message, status=status)
@@ -101,7 +103,7 @@ def _failed(where: str, model: str, status: int, text: str) -> BackendError:
 
 def from_line(url: str, model: str, error: Any) -> BackendError:
     """The error that a line of a stream reports under HTTP 200."""
-    said = str(error)
+    said = str(error)[:_SHOWN]
     where = f"Ollama at {url}"
     return _overflow(where, model, said, None) or StreamError(
         f"{where} broke off the answer of {model!r}: {said}", said
@@ -146,7 +148,7 @@ def _text(body: bytes) -> str:
     try:
         value: Any = json.loads(text)
     except ValueError:
-        return text[:500]
+        return text
     if isinstance(value, dict):
         value = cast("dict[str, Any]", value).get("error", cast("Any", value))
     return value if isinstance(value, str) else json.dumps(value)

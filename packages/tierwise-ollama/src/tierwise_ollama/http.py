@@ -16,6 +16,7 @@ from contextlib import aclosing
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
+from tierwise.backends.failures import retry_after
 from tierwise.errors import BackendError, BadResponseError, CallTimeoutError, UnavailableError
 
 from tierwise_ollama import faults
@@ -58,8 +59,17 @@ class Http:
             raise self._refused(response, response.content, model)
         return self._object(response.content, model)
 
-    async def lines(self, path: str, body: Body, patience: Patience, *, model: str) -> AsyncGenerator[dict[str, Any]]:
+    async def lines(
+        self, path: str, body: Body, patience: Patience, *, model: str, pace: Phase = "idle"
+    ) -> AsyncGenerator[dict[str, Any]]:
         """The JSON objects of a streamed answer. Closing the generator closes the connection.
+
+        Args:
+            path: The route.
+            body: The request.
+            patience: What is left of the call's time.
+            model: The model's name, for messages.
+            pace: What limits the wait for each line after the first.
 
         Raises:
             BackendError: As in `ask`, and where the server reports an error inside the stream.
@@ -73,7 +83,7 @@ class Http:
                     async with patience.wait("inquiry"):
                         content = await response.aread()
                     raise self._refused(response, content, model)
-                async with aclosing(self._read(response, model, patience)) as lines:
+                async with aclosing(self._read(response, model, patience, pace)) as lines:
                     async for line in lines:
                         yield line
             finally:
@@ -85,7 +95,9 @@ class Http:
         except Exception as error:
             raise self._unanswered(error, patience) from error
 
-    async def _read(self, response: httpx.Response, model: str, patience: Patience) -> AsyncGenerator[dict[str, Any]]:
+    async def _read(
+        self, response: httpx.Response, model: str, patience: Patience, pace: Phase
+    ) -> AsyncGenerator[dict[str, Any]]:
         import httpx
 
         phase: Phase = "first_token"
@@ -103,7 +115,7 @@ class Http:
             line = self._object(text, model)
             if "error" in line:
                 raise faults.from_line(self.url, model, line["error"])
-            phase = "idle"
+            phase = pace
             yield line
 
     def _client(self, patience: Patience) -> httpx.AsyncClient:
@@ -134,9 +146,8 @@ class Http:
         return error
 
     def _refused(self, response: httpx.Response, content: bytes, model: str) -> BackendError:
-        retry_after = response.headers.get("retry-after", "")
-        seconds = float(retry_after) if retry_after.isdecimal() else None
-        return faults.from_status(self.url, model, response.status_code, content, retry_after=seconds)
+        wait = retry_after(response.headers)
+        return faults.from_status(self.url, model, response.status_code, content, retry_after=wait)
 
     def _object(self, text: str | bytes, model: str) -> dict[str, Any]:
         try:

@@ -43,7 +43,9 @@ async def pull(http: Http, model: str, patience: Patience, on_progress: OnProgre
     """
     status = ""
     try:
-        async with aclosing(http.lines("/api/pull", {"model": model, "stream": True}, patience, model=model)) as lines:
+        # The server says nothing while it verifies a large file.
+        answer = http.lines("/api/pull", {"model": model}, patience, model=model, pace="first_token")
+        async with aclosing(answer) as lines:
             async for line in lines:
                 status = str(line.get("status", ""))
                 if on_progress is not None:

@@ -63,7 +63,7 @@ def _is_void(message: Message) -> bool:
     return empty and message.role == "assistant"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Turn:
     """A message, and the results of the calls in it, in the order in which they came."""
 

@@ -16,6 +16,7 @@ UV := $(shell command -v uv || echo .venvs/uv/bin/uv)
 PYTHON := >=3.11,<3.14
 export UV_NO_PROGRESS := 1
 export LITELLM_LOCAL_MODEL_COST_MAP := True
+export NO_MKDOCS_2_WARNING := 1
 
 .PHONY: help
 help: ## List the targets

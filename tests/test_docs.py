@@ -126,6 +126,7 @@ def test_python(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
+    assert "# >" not in example.source, "what is printed stands after `#>`"
     monkeypatch.chdir(tmp_path)
     if re.search(r"^(async )?def test_", example.source, re.MULTILINE):
         run_pytest(example.source, tmp_path)

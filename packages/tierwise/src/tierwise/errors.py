@@ -2,24 +2,26 @@
 
 ```
 TierwiseError
- +-- ConfigError              a setting is wrong: names the setting, its value and the mend
- |    +-- UnknownNameError    a tier, model, job or key that does not exist, with the nearest that does
+ +-- ConfigError              a setting is wrong: its name, its value and the mend
+ |    +-- UnknownNameError    a name that does not exist, with the nearest that does
  |    +-- ConfigFileError     a file has a wrong setting: names the line too
- |    +-- MissingExtraError   an optional package is not installed, with the command that installs it
+ |    +-- MissingExtraError   a package is not installed, with the command for it
  +-- RoutingError             no model may or can take the task; nothing was called
  |    +-- TrustError          every model that is left would break the task's trust
- |    +-- NoModelError        no model has the capability or the window that the task needs
+ |    +-- NoModelError        no model has the capability or the window
  +-- BackendError             one call failed; a flow falls back on it
- |    +-- AuthenticationError, InvalidRequestError, ContextOverflowError, ModelNotFoundError,
- |    |   RateLimitError, ServerBusyError, UnavailableError, BadResponseError, CallTimeoutError
- +-- LimitError               a limit refused the call; nothing was sent and nothing was spent
+ |    +-- AuthenticationError, RateLimitError, ServerBusyError, UnavailableError,
+ |    |   ModelNotFoundError, BadResponseError, CallTimeoutError
+ |    +-- InvalidRequestError
+ |         +-- ContextOverflowError
+ +-- LimitError               a limit refused the call; nothing was sent or spent
  +-- RunError                 the run as a whole failed; carries every attempt
  |    +-- AllModelsFailedError
  |    +-- RejectedError       no model gave an answer of the required shape
  |    +-- DeadlineError
- |    +-- StreamBrokenError   a stream died after something had been shown; carries the partial text
+ |    +-- StreamBrokenError   died after something was shown; carries that text
  +-- LedgerError              the ledger cannot be written or read
- +-- FlowError                a strategy broke a rule of flows (a defect in the strategy)
+ +-- FlowError                a strategy broke a rule of flows: a defect in it
 ```
 """
 

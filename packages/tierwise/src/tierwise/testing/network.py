@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, cast
 
 __all__ = ["NetworkForbiddenError", "forbidden"]
@@ -78,7 +78,7 @@ def _outside(event: str, args: tuple[Any, ...]) -> str | None:
     if event in _ADDRESSED and len(args) > 1 and isinstance(args[1], tuple):
         address = cast("tuple[Any, ...]", args[1])
         return None if _is_here(address[0]) else ":".join(map(str, address[:2]))
-    if event in _NAMED and args:
+    if event in _NAMED and args and _address(args[0]) is None:  # an address needs no lookup: reaching it is refused
         return None if _is_here(args[0]) else _text(args[0])
     return None
 
@@ -87,11 +87,15 @@ def _is_here(host: Any) -> bool:
     name = _text(host)
     if name in ("", "None", "localhost") or name.endswith(".localhost"):
         return True
+    address = _address(host)
+    return address is not None and (address.is_loopback or address.is_unspecified)
+
+
+def _address(host: Any) -> IPv4Address | IPv6Address | None:
     try:
-        address = ip_address(name.partition("%")[0])
+        return ip_address(_text(host).partition("%")[0])
     except ValueError:
-        return False
-    return address.is_loopback or address.is_unspecified
+        return None
 
 
 def _text(host: Any) -> str:

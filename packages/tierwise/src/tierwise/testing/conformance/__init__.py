@@ -1,0 +1,5 @@
+"""Suites that every backend and every adapter passes. They need pytest and pytest-asyncio: `tierwise[testing]`."""
+
+from tierwise.testing.conformance.backend import BackendConformance
+
+__all__ = ["BackendConformance"]

@@ -128,7 +128,7 @@ def test_python(
 ) -> None:
     assert "# >" not in example.source, "what is printed stands after `#>`"
     monkeypatch.chdir(tmp_path)
-    if re.search(r"^(async )?def test_", example.source, re.MULTILINE):
+    if re.search(r"^(async def|def|class) [Tt]est_?[A-Z_a-z]", example.source, re.MULTILINE):
         run_pytest(example.source, tmp_path)
         return
     for name in re.findall(r'"[a-z-]+:([a-zA-Z0-9][\w.:-]*)"', example.source):

@@ -1,10 +1,6 @@
-"""What every backend has to do, over real HTTP: subclass `BackendConformance`, and say how yours is made.
+"""What every backend has to do, over real HTTP.
 
-```python
-class TestMine(BackendConformance):
-    def backend(self, provider: LoopbackProvider, model: str) -> tuple[Backend, ModelSpec]:
-        return MyBackend(provider.openai_url), ModelSpec(f"mine:{model}")
-```
+Subclass `BackendConformance` in a test file, and say in `backend` how yours is made: the page on testing shows it.
 """
 
 from __future__ import annotations

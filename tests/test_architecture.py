@@ -16,7 +16,7 @@ CORE = ROOT / "packages" / "tierwise" / "src" / "tierwise"
 # A room may import those before it and itself. Values come first; then what judges, who tries first, in what shape,
 # what may go, who calls, what is kept; the driver and the router stand on all of them.
 ORDER = [
-    {"errors", "ids", "lazy"},
+    {"errors", "ids", "lazy", "values"},
     {"functions"},
     {"task"},
     {"fleet"},

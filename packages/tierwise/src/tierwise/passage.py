@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from tierwise.backends.base import replay
@@ -11,6 +10,7 @@ from tierwise.errors import DeadlineError, StreamBrokenError
 from tierwise.fleet.price import Usage
 from tierwise.flow import Chunk, Outcome, Prefix, Show
 from tierwise.run import INTERRUPTED, Run, Ticket, estimated
+from tierwise.values import evolve
 
 __all__ = ["Passage"]
 
@@ -86,7 +86,7 @@ class Passage:
             StreamBrokenError: Something had been shown, so that nothing else can be tried.
         """
         partial = self._outcome(estimate=bool(self._usage or any(self._text) or self._calls))
-        outcome = self._settle(replace(partial, error=error, committed=False))
+        outcome = self._settle(evolve(partial, error=error, committed=False))
         ticket = self._ticket
         if isinstance(error, DeadlineError) or not isinstance(error, Exception) or not ticket.backend.is_failure(error):
             raise error
@@ -97,7 +97,7 @@ class Passage:
 
     def left(self) -> None:
         """The consumer left before the end: what was streamed is settled as an estimate."""
-        self._settle(replace(self._outcome(estimate=True), finish_reason=INTERRUPTED))
+        self._settle(evolve(self._outcome(estimate=True), finish_reason=INTERRUPTED))
 
     def _nothing_to_see(self) -> bool:
         """True while nothing can be shown: all is blank so far, or may be a tool call that the model writes as text."""
@@ -150,7 +150,7 @@ class Passage:
         )
         # Counts that came before the end are the provider's last word only if they came with it.
         final = self._usage is not None and self._finish is not None
-        return replace(outcome, usage=estimated(outcome)) if estimate and not final else outcome
+        return evolve(outcome, usage=estimated(outcome)) if estimate and not final else outcome
 
     def _settle(self, outcome: Outcome) -> Outcome:
         return self._run.settle(self._ticket, outcome, first_token=self._first)

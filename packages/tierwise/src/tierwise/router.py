@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, closing, contextmanager
 from copy import copy
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +28,7 @@ from tierwise.state import MemoryState, State
 from tierwise.strategies.base import Strategy
 from tierwise.strategies.cascade import Cascade
 from tierwise.task import Prompt, Task
+from tierwise.values import evolve
 from tierwise.verifiers.default import free_verifier
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ class Router:
         if first == decision.tier:
             return decision
         why = f"{decision.tier} -> {first}: bounds, trust or capabilities rule {decision.tier} out"
-        return replace(decision, tier=first, model=None, adjusted=(*decision.adjusted, why))
+        return evolve(decision, tier=first, model=None, adjusted=(*decision.adjusted, why))
 
 
 class _Session:
@@ -238,7 +238,7 @@ class _Session:
         if verdict.result == "abstain" and own is not None:
             said = own.check(self._task, outcome)
             verdict = verdict if said.result == "abstain" else said
-        outcome = replace(outcome, verdict=verdict)
+        outcome = evolve(outcome, verdict=verdict)
         yield from note(Judged(outcome, verdict))
         return outcome
 

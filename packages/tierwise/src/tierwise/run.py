@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Generic, TypeVar
 
@@ -27,6 +27,7 @@ from tierwise.ledger.rows import Row
 from tierwise.limits.base import Limit, Reservation
 from tierwise.state import State
 from tierwise.task import CHARS_PER_TOKEN, Task
+from tierwise.values import evolve
 
 __all__ = ["INTERRUPTED", "Run", "Steps", "Ticket", "commits", "counted", "estimated"]
 
@@ -128,7 +129,7 @@ class Run:
                 f"{model.id} (trust {model.trust or 'any'!r}) may not see a task with trust={task.trust!r}"
             )
         backend = self._backends.get(model)
-        attempt = replace(attempt, call_id=new_id(), timeout=self.remaining())
+        attempt = evolve(attempt, call_id=new_id(), timeout=self.remaining())
         row = Row(
             attempt.call_id,
             self.run_id,
@@ -184,19 +185,19 @@ class Run:
     def _refuse(self, ticket: Ticket, outcome: Outcome) -> None:
         assert outcome.error is not None  # noqa: S101 - a refusal has a reason
         try:
-            self._keep(replace(_failed(ticket.row, outcome.error), state="refused", cost=_ZERO, cost_source="refused"))
+            self._keep(evolve(_failed(ticket.row, outcome.error), state="refused", cost=_ZERO, cost_source="refused"))
         finally:
             ticket.release(outcome)
 
     def settle(self, ticket: Ticket, outcome: Outcome, *, first_token: float | None = None) -> Outcome:
         """The outcome with what the driver knows of it: cost, latency, repaired tool calls; its row is written."""
-        outcome = replace(outcome, attempt=ticket.attempt)
+        outcome = evolve(outcome, attempt=ticket.attempt)
         try:
             outcome = repaired(outcome)
             if outcome.repaired:
-                outcome = replace(outcome, raw=ticket.backend.rebuilt(outcome))
+                outcome = evolve(outcome, raw=ticket.backend.rebuilt(outcome))
             outcome, source = self._priced(ticket, outcome)
-            outcome = replace(outcome, first_token=first_token)
+            outcome = evolve(outcome, first_token=first_token)
             self._keep(_settled(ticket.row, outcome, source), outcome)
         finally:
             ticket.release(outcome)
@@ -214,7 +215,7 @@ class Run:
             cost = Cost(_ZERO, "failed")
         else:
             cost = self._pricing.cost(attempt.model, outcome.model, usage)
-        return replace(outcome, usage=usage, cost=cost.usd, latency=latency), cost.source
+        return evolve(outcome, usage=usage, cost=cost.usd, latency=latency), cost.source
 
     def fail(self, ticket: Ticket, error: BaseException) -> Outcome:
         """The failed outcome of a call, if its backend calls the error a failure; the error propagates otherwise.
@@ -243,7 +244,7 @@ class Run:
                 if row is None:
                     return
                 self._keep(
-                    replace(
+                    evolve(
                         row,
                         verdict=verdict.result,
                         verifier=verdict.verifier,
@@ -269,7 +270,7 @@ class Run:
             elif purpose in DELIVERED and row.error_type is None:
                 purpose = "draft"
             if purpose != row.purpose:
-                self._keep(replace(row, purpose=purpose))
+                self._keep(evolve(row, purpose=purpose))
 
     def _keep(self, row: Row, outcome: Outcome | None = None) -> None:
         self._rows[row.call_id] = row
@@ -334,7 +335,7 @@ class Steps(Generic[T]):
 def commits(outcome: Outcome) -> Outcome:
     """The outcome of a call that was made whole: a LIVE one counts as shown if there is something to show."""
     live = outcome.attempt.show == Show.LIVE and outcome.error is None
-    return replace(outcome, committed=live and bool(outcome.text.strip() or outcome.tool_calls))
+    return evolve(outcome, committed=live and bool(outcome.text.strip() or outcome.tool_calls))
 
 
 def counted(outcome: Outcome) -> Usage:
@@ -351,11 +352,11 @@ def estimated(outcome: Outcome) -> Usage:
     produced = len(outcome.text) + len(outcome.thinking) + sum(len(str(c.arguments)) for c in outcome.tool_calls)
     tokens_in = outcome.attempt.task.estimated_tokens if usage.input_tokens is None else usage.input_tokens
     tokens_out = max(usage.output_tokens or 0, -(-produced // CHARS_PER_TOKEN))
-    return replace(usage, input_tokens=tokens_in, output_tokens=tokens_out, estimated=True)
+    return evolve(usage, input_tokens=tokens_in, output_tokens=tokens_out, estimated=True)
 
 
 def _settled(row: Row, outcome: Outcome, source: str) -> Row:
-    row = replace(
+    row = evolve(
         row,
         state="settled",
         answered_by=outcome.model,
@@ -372,7 +373,7 @@ def _settled(row: Row, outcome: Outcome, source: str) -> Row:
 
 
 def _failed(row: Row, error: BaseException) -> Row:
-    return replace(row, error_type=type(error).__name__, error=str(error))
+    return evolve(row, error_type=type(error).__name__, error=str(error))
 
 
 def _never_billed(error: BaseException) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Any, TypeAlias, cast
 
 from tierwise.context import Context
@@ -12,6 +11,7 @@ from tierwise.errors import AllModelsFailedError, BadResponseError, ConfigError,
 from tierwise.fleet.fleet import Tier
 from tierwise.flow import Attempt, Flow, Judged, Outcome, Purpose, Show, Verdict, call, note, revised
 from tierwise.task import Task
+from tierwise.values import evolve
 from tierwise.verifiers.base import Verifier
 from tierwise.verifiers.output import ValidOutput
 
@@ -85,7 +85,7 @@ def first_answer(task: Task, tier: Tier, **fields: Any) -> Flow[Outcome]:
         if outcome.ok and not (outcome.committed or outcome.text.strip() or outcome.tool_calls):
             empty = Verdict("reject", "the answer is empty", verifier="NotEmpty", conclusive=True, quotes=False)
             yield from note(Judged(outcome, empty))
-            outcome = replace(outcome, error=BadResponseError("the answer is empty"))
+            outcome = evolve(outcome, error=BadResponseError("the answer is empty"))
         if outcome.error is None:
             return outcome
         failed.append(outcome)
@@ -156,7 +156,7 @@ def answer_of(member: Member, task: Task, context: Context, *, purpose: Purpose,
         return (yield from first_answer(task, tier_for(member, task, context), purpose=purpose, **fields))
 
     def serving(attempt: Attempt) -> Attempt:
-        return replace(attempt, purpose=purpose) if attempt.purpose in ("answer", "synthesis") else attempt
+        return evolve(attempt, purpose=purpose) if attempt.purpose in ("answer", "synthesis") else attempt
 
     return (yield from revised(member.flow(task, context), serving))
 
@@ -194,7 +194,7 @@ def judged(verifier: Verifier, task: Task, outcome: Outcome, context: Context) -
     if verdict is None or not (verdict.rejected or verdict.conclusive):
         own = yield from verifier.flow(task, outcome, context)
         verdict = own if verdict is None or own.result != "abstain" else verdict
-    outcome = replace(outcome, verdict=verdict)
+    outcome = evolve(outcome, verdict=verdict)
     yield from note(Judged(outcome, verdict))
     return outcome
 

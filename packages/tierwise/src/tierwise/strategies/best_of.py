@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 from tierwise.context import Context
 from tierwise.errors import ConfigError
@@ -23,6 +22,7 @@ from tierwise.strategies.base import (
     tried,
 )
 from tierwise.task import Task
+from tierwise.values import evolve
 from tierwise.verifiers.base import VerifierLike, as_verifier
 from tierwise.verifiers.default import default_verifier
 
@@ -129,7 +129,7 @@ class BestOf(Strategy):
         return [done[i] for i in sorted(done)]
 
     def _surely_good(self, task: Task, sample: Outcome) -> bool:
-        verdict = sample.verdict or self._verifier.check(task, replace(sample, verdict=None))
+        verdict = sample.verdict or self._verifier.check(task, evolve(sample, verdict=None))
         return verdict.conclusive and verdict.accepted
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from tierwise.context import Context
@@ -24,6 +23,7 @@ from tierwise.strategies.base import (
     tried,
 )
 from tierwise.task import Message, Task
+from tierwise.values import evolve
 from tierwise.verifiers.agreement import comparable
 
 __all__ = ["Perspectives"]
@@ -125,6 +125,6 @@ def _question(task: Task, views: Sequence[Outcome], size: int) -> Task:
 
 
 def _noted(outcome: Outcome, verdict: Verdict) -> Flow[Outcome]:
-    outcome = replace(outcome, verdict=verdict)
+    outcome = evolve(outcome, verdict=verdict)
     yield from note(Stated(f"perspectives: {verdict.evidence}"), Judged(outcome, verdict))
     return outcome

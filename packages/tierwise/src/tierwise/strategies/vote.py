@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from tierwise.context import Context
@@ -21,6 +20,7 @@ from tierwise.strategies.base import (
     tried,
 )
 from tierwise.task import Task
+from tierwise.values import evolve
 from tierwise.verifiers.agreement import comparable
 from tierwise.verifiers.default import free_verifier
 
@@ -152,6 +152,6 @@ class _Count:
 
 
 def _noted(outcome: Outcome, verdict: Verdict) -> Flow[Outcome]:
-    outcome = replace(outcome, verdict=verdict)
+    outcome = evolve(outcome, verdict=verdict)
     yield from note(Judged(outcome, verdict))
     return outcome

@@ -96,7 +96,7 @@ class BackendConformance(ABC):
         assert backend.is_failure(caught.value)
         if self.secret:
             assert self.secret not in f"{caught.value!r} {caught.value.__cause__!r}"
-        provider.wait_idle()
+        await asyncio.to_thread(provider.wait_idle)
         return caught.value
 
     async def test_an_answer(self, provider: LoopbackProvider, way: Way) -> None:
@@ -243,7 +243,6 @@ class BackendConformance(ABC):
         """A server that falls silent is left, and the call closed."""
         provider.on(_MODEL, Reply(text="Oslo is it.", stall_after=1))
         assert isinstance(await self.failed(provider, way, timeout=0.3), CallTimeoutError)
-        provider.wait_idle()
 
     @pytest.mark.parametrize("way", ["open", "aopen"])
     async def test_a_stream_comes_in_pieces_and_leaving_it_closes_the_call(
@@ -255,7 +254,7 @@ class BackendConformance(ABC):
         attempt = Attempt(Task("Say it."), model, timeout=_PATIENCE)
         first = await _first(backend, way, attempt)
         assert first.text.strip() == "Oslo"
-        provider.wait_idle()
+        await asyncio.to_thread(provider.wait_idle)
         assert [call.client_closed for call in provider.calls] == [True]
 
     async def test_cancelling_a_call_closes_it(self, provider: LoopbackProvider) -> None:

@@ -210,6 +210,12 @@ def test_make(use: str) -> None:
     assert use.split()[1] in targets
 
 
+@pytest.mark.parametrize("use", commands("python"))
+def test_script(use: str) -> None:
+    script = use.split()[1]
+    assert not script.endswith(".py") or (ROOT / script).exists()
+
+
 @pytest.mark.parametrize("use", commands("pip install"))
 def test_pip(use: str) -> None:
     for name, extra in re.findall(r'"?(tierwise[\w-]*)(?:\[(\w+)\])?"?', use):

@@ -25,9 +25,11 @@ from tierwise.cli.app import app
 from tierwise.cli.exits import Exit
 from tierwise.config import load
 from tierwise.fleet import ModelSpec, Price
-from tierwise.task import Trust
+from tierwise.flow import Attempt, Outcome
+from tierwise.task import Task, Trust
 from tierwise.testing.provider import LoopbackProvider, Reply
 from tierwise.testing.provider.script import Request
+from tierwise.verifiers import Verifier, as_verifier
 from tierwise_ollama import OllamaBackend
 
 ROOT = Path(__file__).parent.parent
@@ -222,6 +224,38 @@ def test_pip(use: str) -> None:
         project = tomllib.loads((ROOT / "packages" / name / "pyproject.toml").read_text(encoding="utf-8"))["project"]
         assert project["name"] == name
         assert not extra or extra in project["optional-dependencies"]
+
+
+RESULTS = ("accept", "reject", "abstain")
+TRUTHS = [
+    tuple(cell.strip() for cell in line.strip("|").split("|"))
+    for line in (ROOT / "docs/concepts/verifiers.md").read_text(encoding="utf-8").splitlines()
+    if line.strip("| ").startswith(RESULTS) and line.count("|") == 5
+]
+
+
+@pytest.mark.parametrize(("a", "b", "both", "either"), TRUTHS)
+def test_truth_table(a: str, b: str, both: str, either: str) -> None:
+    """Each row of the table, and whether it is right in saying that B is not asked."""
+    assert len(TRUTHS) == len(RESULTS) ** 2
+    assert _said(lambda one, other: one & other, a, b) == both
+    assert _said(lambda one, other: one | other, a, b) == either
+
+
+def _said(together: Callable[[Verifier, Verifier], Verifier], a: str, b: str) -> str:
+    asked: list[str] = []
+
+    def says(name: str, result: str) -> Verifier:
+        def verifier(_: Outcome) -> bool | None:
+            asked.append(name)
+            return {"accept": True, "reject": False}.get(result)
+
+        return as_verifier(verifier)
+
+    task = Task("Is it so?")
+    outcome = Outcome(Attempt(task, ModelSpec("mine:model")), text="Yes.")
+    verdict = together(says("A", a), says("B", b)).check(task, outcome)
+    return verdict.result + (", B is not asked" if "B" not in asked else "")
 
 
 def test_every_page_stands_in_the_navigation() -> None:

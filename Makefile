@@ -5,6 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 
 ENVS := core litellm langgraph crewai pydantic-ai joint
+MEMBERS := $(wildcard packages/*)
 COMMON := packages/tierwise packages/tierwise-ollama tools/embedded
 MEMBERS_core := $(COMMON)
 MEMBERS_litellm := $(COMMON) packages/tierwise-litellm
@@ -36,13 +37,11 @@ test-core: .venvs/core/.ready ## Test the core, the Ollama backend, the embedded
 
 .PHONY: test-%
 test-%: .venvs/%/.ready
-	.venvs/$*/bin/pytest packages/tierwise-$*
+	cd packages/tierwise-$* && ../../.venvs/$*/bin/pytest
 
 .PHONY: test-joint
 test-joint: .venvs/joint/.ready ## Test all adapters together, in one pinned environment
-	.venvs/joint/bin/pytest packages/tierwise-langgraph
-	.venvs/joint/bin/pytest packages/tierwise-crewai
-	.venvs/joint/bin/pytest packages/tierwise-pydantic-ai
+	.venvs/joint/bin/pytest tests/joint
 
 .PHONY: lint
 lint: .venvs/core/.ready ## Check style and types
@@ -73,10 +72,11 @@ bench-rivals: .venvs/core/.ready ## The same, beside rivals in environments of t
 
 .PHONY: lock
 lock: $(UV) ## Resolve every environment anew and write requirements/
-	$(UV) lock --upgrade
 	@mkdir -p requirements
 	for env in $(ENVS); do \
-	  $(UV) export --quiet --no-header --no-emit-workspace --only-group $$env -o requirements/$$env.txt; \
+	  $(UV) pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-header --group $$env \
+	    $(foreach m,$(MEMBERS),--no-emit-package $(notdir $(m))) --no-emit-package tierwise-embedded \
+	    -o requirements/$$env.txt; \
 	done
 
 # One environment for each framework: their requirements contradict each other. Everything is installed with its hash

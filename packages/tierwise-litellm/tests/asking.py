@@ -29,10 +29,6 @@ class Ask:
     backend: LiteLLMBackend
     way: Literal["call", "acall", "open", "aopen"]
 
-    @property
-    def streams(self) -> bool:
-        return "open" in self.way
-
     async def __call__(self, model: str | ModelSpec, prompt: Prompt = "Say hello", **fields: Any) -> Outcome:
         made = attempt(model, prompt, **fields)
         if self.way == "acall":

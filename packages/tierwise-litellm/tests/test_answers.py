@@ -13,7 +13,7 @@ from tierwise.fleet import Usage
 from tierwise.testing.provider import Call, LoopbackProvider, Reply
 from tierwise.testing.provider import Usage as Counts
 from tierwise_litellm import LiteLLMBackend
-from tierwise_litellm.answers import usage_of
+from tierwise_litellm.answers import Assembly, outcome_of, usage_of
 
 WEATHER = Tool("weather", parameters={"type": "object", "properties": {"city": {"type": "string"}}})
 
@@ -121,6 +121,22 @@ async def test_an_answer_of_ollama_that_is_cut_off_is_a_failure(
     provider.on("small", Reply(text="one two three four", corrupt=corrupt))
     with pytest.raises(BadResponseError):
         await ask("ollama:small")
+
+
+def test_the_words_of_a_refusal_are_the_answer_and_marked() -> None:
+    message = SimpleNamespace(content=None, tool_calls=None, provider_specific_fields={"refusal": "I will not."})
+    choice = SimpleNamespace(message=message, finish_reason="stop")
+    outcome = outcome_of(attempt("openai:small"), SimpleNamespace(choices=[choice], model="small"))
+    assert (outcome.text, outcome.finish_reason) == ("I will not.", "content_filter")
+
+
+def test_the_words_of_a_refusal_come_in_a_stream() -> None:
+    assembly = Assembly(attempt("openai:small"))
+    delta = SimpleNamespace(content=None, tool_calls=None, refusal="I will not.")
+    chunk = assembly.feed(SimpleNamespace(choices=[SimpleNamespace(delta=delta)]))
+    end = assembly.end(SimpleNamespace(received_finish_reason="stop", chunks=[]))
+    assert chunk is not None
+    assert (chunk.text, end.finish_reason) == ("I will not.", "content_filter")
 
 
 def counted(tokens_in: int, tokens_out: int, **details: Any) -> SimpleNamespace:

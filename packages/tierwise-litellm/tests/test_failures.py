@@ -95,10 +95,9 @@ async def test_an_answer_that_breaks_off(provider: LoopbackProvider, ask: Ask, m
     assert caught.value.status is None
 
 
+@pytest.mark.parametrize("ask", ["open", "aopen"], indirect=True)
 @pytest.mark.parametrize("after", [0, 2])
 async def test_an_error_inside_a_stream(provider: LoopbackProvider, ask: Ask, model: str, after: int) -> None:
-    if not ask.streams:
-        pytest.skip("only a stream can fail after HTTP 200")
     provider.on("small", Reply(text="one two three", error_after=after, error="the engine died"))
     with pytest.raises(errors.BadResponseError) as caught:
         await ask(model)

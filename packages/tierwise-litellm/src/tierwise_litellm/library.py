@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from functools import cache
+from importlib import import_module
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -52,9 +54,11 @@ async def aload() -> Any:
 def _imported() -> Any:
     # Without this the import itself fetches a price map from the network, with retries.
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-    import litellm
-
-    library: Any = litellm
+    with suppress(ImportError):
+        # OpenAI's client looks for httpx2 among the loaded modules and fails on one that is half loaded; the price
+        # catalogue loads it in a thread.
+        import_module("httpx2")
+    library: Any = import_module("litellm")
     # LiteLLM prints a request for feedback to standard output at each error.
     library.suppress_debug_info = True
     return library
@@ -85,6 +89,8 @@ async def _closing_clients(library: Any, loop: Any) -> AsyncGenerator[None]:
             if hasattr(client, "close"):
                 await client.close()
             clients.delete_cache(key)
+        # Not asked for by attribute: that would make it.
+        await _close_session(library.__dict__.get("module_level_aclient"), loop)
 
 
 async def _finish_logging(loop: Any) -> None:
@@ -93,3 +99,13 @@ async def _finish_logging(loop: Any) -> None:
     worker: Any = getattr(module, "GLOBAL_LOGGING_WORKER", None)
     if worker is not None and worker._bound_loop is loop:
         await worker.clear_queue()
+
+
+async def _close_session(shared: Any, loop: Any) -> None:
+    """Closes the session of the one client that LiteLLM shares among loops, if the loop is the one that it was made in.
+
+    Streams of Anthropic, Gemini and Bedrock use that client; it makes itself a new session in the next loop.
+    """
+    transport: Any = getattr(getattr(shared, "client", None), "_transport", None)
+    if getattr(getattr(transport, "client", None), "_loop", None) is loop:
+        await transport.aclose()

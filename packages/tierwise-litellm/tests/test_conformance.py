@@ -1,0 +1,17 @@
+"""The suite that every backend passes, in the dialect that LiteLLM alters least; the README names what it does to others."""
+
+from __future__ import annotations
+
+from asking import CANARY
+from tierwise import ModelSpec
+from tierwise.testing.conformance import BackendConformance
+from tierwise.testing.provider import LoopbackProvider
+from tierwise_litellm import LiteLLMBackend
+
+
+class TestOpenAIDialect(BackendConformance):
+    secret = CANARY
+
+    def backend(self, provider: LoopbackProvider, model: str) -> tuple[LiteLLMBackend, ModelSpec]:
+        options = {"api_base": provider.openai_url, "api_key": CANARY}
+        return LiteLLMBackend(timeout=10, providers={"openai": options}), ModelSpec(f"openai:{model}")

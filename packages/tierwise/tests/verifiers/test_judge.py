@@ -36,7 +36,7 @@ def data(attempt: Attempt, tag: str) -> Any:
 def test_the_threshold_decides_and_is_named_as_not_calibrated(bench: Any, score: int, wanted: str) -> None:
     verdict = bench.judge(Judge(), bench.answer("Paris."), grade(score)).verdict
     assert (verdict.result, verdict.score, verdict.threshold) == (wanted, score / 10, 0.7)
-    assert verdict.evidence == f"x:medium gave {score}/10 (from 7 on is accepted, not calibrated): fine"
+    assert verdict.evidence == f"x:medium gave {score}/10: fine"
     assert (verdict.calibrated, verdict.conclusive, verdict.quotes) == (False, False, True)
 
 

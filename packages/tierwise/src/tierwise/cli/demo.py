@@ -83,7 +83,7 @@ def jobs(fleet: Fleet) -> list[Job]:
     person = "Ann Lee is 31 years old and lives in Oslo."
     voters = [m.key for m in fleet.models][:3]
     weather = Tool("get_weather", "Get the current weather for a city", _object(city={"type": "string"}))
-    yes_no = _object(spam={"type": "string", "enum": ["yes", "no"]})
+    yes_no = _object(refund={"type": "string", "enum": ["yes", "no"]})
     return [
         Job(
             "Answer in prose",
@@ -127,7 +127,7 @@ def jobs(fleet: Fleet) -> list[Job]:
         Job(
             "Vote",
             Task(
-                "Is this message spam? 'You won a free prize! Click here to claim your money now!'",
+                "Does this mail ask for a refund? Answer yes or no. 'My order arrived broken. I want my money back.'",
                 job="classify",
                 output_schema=yes_no,
                 max_output_tokens=30,

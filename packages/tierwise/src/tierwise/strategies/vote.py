@@ -101,8 +101,8 @@ class Vote(Strategy):
                 return (yield from _noted(decided, Verdict("abstain", f"{text}; decided after it", **_FIELDS)))
         if not sound:
             return given[0]
-        figures: dict[str, Any] = {"score": count.share, "threshold": _MAJORITY, "calibrated": False}
-        verdict = Verdict("accept" if won else "abstain", text, **_FIELDS, **(figures if count.cast else {}))
+        score = count.share if count.cast else None
+        verdict = Verdict("accept" if won else "abstain", text, score=score, **_FIELDS)
         return (yield from _noted(count.leader, verdict))
 
     def refs(self) -> Iterable[str]:

@@ -47,7 +47,7 @@ class Judge(Verifier):
         model: A tier's name, an alias or a model's id; by default the tier above the one that answered.
         rubric: What is judged.
         threshold: The lowest share of the full score, from 0 to 1, that is accepted.
-        calibrated: Whether the threshold comes from calibration on labelled rows. Evidence and receipt say if not.
+        calibrated: Whether the threshold comes from calibration on labelled rows. The receipt says if not.
         max_output_tokens: The longest judgement, in tokens.
         max_characters: How much of the conversation is shown, and how much of the answer: the latest messages, and of a
             text that is longer its beginning and its end.
@@ -113,8 +113,7 @@ class Judge(Verifier):
 
     def _graded(self, judge: str, grade: dict[str, Any]) -> Verdict:
         score = grade["score"] / _SCALE
-        bar = "" if self._calibrated else f" (from {self._threshold * _SCALE:g} on is accepted, not calibrated)"
-        evidence = f"{judge} gave {grade['score']}/{_SCALE}{bar}: {grade['reason']}"
+        evidence = f"{judge} gave {grade['score']}/{_SCALE}: {grade['reason']}"
         verdict = self.accept if score >= self._threshold else self.reject
         return verdict(evidence, score=score, threshold=self._threshold, calibrated=self._calibrated)
 

@@ -1,4 +1,4 @@
-"""The suite that every backend passes, in the dialect that LiteLLM alters least; the README names what it does to others."""
+"""The suite that every backend passes, in the dialect that LiteLLM alters least: the README names the rest."""
 
 from __future__ import annotations
 

@@ -1,9 +1,7 @@
-"""What every adapter has to do, over real HTTP: write an `AdapterHarness`, and subclass `AdapterConformance`.
+"""What every adapter has to do, over real HTTP.
 
-```python
-class TestMine(AdapterConformance):
-    harness = MyHarness()
-```
+Write an `AdapterHarness` that drives the framework's entry point, subclass `AdapterConformance` in a test file, and set
+its `harness` to one.
 """
 
 from __future__ import annotations

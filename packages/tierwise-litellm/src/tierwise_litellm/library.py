@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import AsyncGenerator
-from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -54,10 +53,6 @@ async def aload() -> Any:
 def _imported() -> Any:
     # Without this the import itself fetches a price map from the network, with retries.
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-    with suppress(ImportError):
-        # OpenAI's client looks for httpx2 among the loaded modules and fails on one that is half loaded; the price
-        # catalogue loads it in a thread.
-        import_module("httpx2")
     library: Any = import_module("litellm")
     # LiteLLM prints a request for feedback to standard output at each error.
     library.suppress_debug_info = True

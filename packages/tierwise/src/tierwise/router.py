@@ -203,7 +203,6 @@ class _Session:
         self._router = router
         self._task = task
         self._decision = Decision("", pending=True)
-        router._pricing.warm()
         self.run = Run(
             task,
             backends=router._backends,

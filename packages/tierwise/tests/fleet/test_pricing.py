@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
-from threading import current_thread
-from threading import enumerate as enumerate_threads
 
 import pytest
 from hypothesis import given
@@ -116,23 +114,3 @@ def test_the_window_is_the_models_own_or_the_listed_one() -> None:
     assert prices.window(ModelSpec("cloud:listed")) == 8192
     assert prices.window(ModelSpec("cloud:listed", window=4096)) == 4096
     assert prices.window(UNPRICED) is None
-
-
-def test_the_catalogue_is_loaded_beside_the_first_call_and_only_where_it_is_needed(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    loaded: list[str] = []
-    monkeypatch.setattr("tierwise.fleet.pricing.installed_catalogue", lambda: loaded.append(current_thread().name))
-
-    def warmed(*models: ModelSpec) -> list[str]:
-        loaded.clear()
-        pricing = Pricing(Fleet([Tier("only", list(models))]))
-        for _ in range(2):
-            pricing.warm()
-        for thread in enumerate_threads():
-            if thread.name == "tierwise-prices":
-                thread.join()
-        return loaded
-
-    assert warmed(ModelSpec("x:priced", price=FREE)) == []
-    assert warmed(ModelSpec("x:priced", price=FREE), ModelSpec("x:unpriced")) == ["tierwise-prices"]

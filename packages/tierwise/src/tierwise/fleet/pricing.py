@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import lru_cache
-from threading import Thread
 from typing import Protocol
 
 from tierwise.fleet.fleet import Fleet
@@ -52,16 +51,6 @@ class Pricing:
             (m.provider, m.name): m.price for m in (*fleet.models, fleet.baseline) if m.price is not None
         }
         self._catalogue = catalogue
-        self._cold = catalogue is None and any(m.price is None for m in (*fleet.models, fleet.baseline))
-
-    def warm(self) -> None:
-        """Loads the installed catalogue in a thread, if it will be needed.
-
-        That takes most of a second, once in a process; it passes beside the first call and holds up no event loop.
-        """
-        if self._cold:
-            self._cold = False
-            Thread(target=installed_catalogue, name="tierwise-prices", daemon=True).start()
 
     def cost(self, model: ModelSpec, answered: str | None, usage: Usage | None) -> Cost:
         """USD of a call that was sent to `model` and answered by `answered`.

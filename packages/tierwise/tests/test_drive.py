@@ -29,7 +29,8 @@ from tierwise.strategies import (
 )
 from tierwise.testing import HANG, ScriptedBackend, Step, Stream
 
-from .driving import DOWN, FLEET, Counting, Driver, ReturnsFailure, Stop, every_driver, gate, router, sure
+from .driving import DOWN, FLEET, Counting, Driver, ReturnsFailure, Stop, every_driver,
+    every_stream, gate, router, sure
 
 # Contexts, threads and loops.
 
@@ -263,6 +264,17 @@ def test_a_backend_cannot_say_that_something_was_shown() -> None:
     made = Router(FLEET, strategy=ReturnsFailure(), backends={"x": lying})
     with made.stream("q") as stream:
         assert [c.text for c in stream] == ["x"]
+
+
+class Rebuilds(Strategy):
+    def flow(self, task: Task, context: Any) -> Flow[Outcome]:
+        shown = yield from call(Attempt(task, FLEET.find("x:small"), show=Show.LIVE))
+        return Outcome(shown.attempt, text=shown.text)
+
+
+@every_stream
+def test_an_answer_that_was_shown_is_not_shown_again(drive: Driver) -> None:
+    assert drive(router(ScriptedBackend({"*": "once only"}), Rebuilds()), Task("q")).text == "once only"
 
 
 def test_notes_after_a_shown_answer_are_taken() -> None:

@@ -29,8 +29,7 @@ from tierwise.strategies import (
 )
 from tierwise.testing import HANG, ScriptedBackend, Step, Stream
 
-from .driving import DOWN, FLEET, Counting, Driver, ReturnsFailure, Stop, every_driver,
-    every_stream, gate, router, sure
+from .driving import DOWN, FLEET, Counting, Driver, ReturnsFailure, Stop, every_driver, every_stream, gate, router, sure
 
 # Contexts, threads and loops.
 

@@ -37,6 +37,7 @@ test-core: .venvs/core/.ready ## Test the core, the Ollama backend, the embedded
 
 .PHONY: test-%
 test-%: .venvs/%/.ready
+	.venvs/$*/bin/pyright --pythonpath .venvs/$*/bin/python packages/tierwise-$*
 	cd packages/tierwise-$* && ../../.venvs/$*/bin/pytest
 
 .PHONY: test-joint
@@ -47,7 +48,7 @@ test-joint: .venvs/joint/.ready ## Test all adapters together, in one pinned env
 lint: .venvs/core/.ready ## Check style and types
 	.venvs/core/bin/ruff check .
 	.venvs/core/bin/ruff format --check .
-	.venvs/core/bin/pyright packages/tierwise packages/tierwise-ollama tools tests benchmarks
+	.venvs/core/bin/pyright --pythonpath .venvs/core/bin/python
 
 .PHONY: format
 format: .venvs/core/.ready ## Format the code

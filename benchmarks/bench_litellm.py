@@ -1,4 +1,4 @@
-"""LiteLLM's Router beside `litellm.completion`, both answered by LiteLLM's own mock. Runs in an environment of its own."""
+"""LiteLLM's Router beside `litellm.completion`, both answered by LiteLLM's mock. Runs in an environment of its own."""
 
 from __future__ import annotations
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from tasks import LENGTHS, request
-
 from tierwise import Always, Cascade, Fleet, ModelSpec, Price, Router, Rule, Single, Task, Tier, Usage
 from tierwise.backends import Backend
 from tierwise.flow import Attempt, Outcome

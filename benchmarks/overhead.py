@@ -33,7 +33,7 @@ def measured(python: str, file: str) -> Medians:
         command += ["-p", "no:cacheprovider", "-c", os.devnull, f"--rootdir={HERE}"]
         environment = os.environ | {"PYTHONPATH": str(HERE)}
         done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-        # The exit status does not count: some clients' threads fail at the interpreter's end, after the figures are out.
+        # The exit status does not count: some clients fail at the interpreter's end, after the figures are out.
         if not out.exists():
             sys.exit(f"{file} failed:\n{done.stdout[-3_000:]}{done.stderr[-2_000:]}")
         rows = json.loads(out.read_text())["benchmarks"]

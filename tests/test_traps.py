@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from pydantic import BaseModel
-from tierwise import Cascade, Fleet, ModelSpec, Price, Router, Single, Task, Tier, Tool
+from tierwise import Cascade, Fleet, ModelSpec, Outcome, Price, Router, Single, Task, Tier, Tool
 from tierwise.errors import AllModelsFailedError, RateLimitError
-from tierwise.testing.provider import Call, LoopbackProvider, Reply
+from tierwise.testing.provider import Call, LoopbackProvider, Reply, ReplyFunction, Request
 from tierwise.verifiers import Logprob
 from tierwise_ollama import OllamaBackend
 
@@ -45,9 +44,13 @@ def grade(score: int) -> Reply:
     return Reply(text=json.dumps({"reason": "so it is", "score": score}))
 
 
-def judging(score: int, answer: str = "from large") -> Any:
+def judging(score: int, answer: str = "from large") -> ReplyFunction:
     """A model that grades where a schema is asked for, and answers otherwise."""
-    return lambda request: grade(score) if request.schema else Reply(text=answer)
+
+    def reply(request: Request) -> Reply:
+        return grade(score) if request.schema else Reply(text=answer)
+
+    return reply
 
 
 ESSAY = "The history of cheese is long and rich, and spans many lands and ages. " * 4
@@ -160,9 +163,13 @@ def test_trap_10_a_busy_small_model_is_left_at_once(router: Router, provider: Lo
     assert (provider.count("small"), provider.count("large")) == (1, 1)
 
 
+def no(outcome: Outcome) -> bool:
+    return False
+
+
 def test_trap_13_every_tier_of_the_ladder_is_used(backend: OllamaBackend, provider: LoopbackProvider) -> None:
     fleet = Fleet([Tier(name, f"ollama:{name}") for name in ("small", "medium", "large")])
-    made = Router(fleet, strategy=Cascade(lambda _: False), backends={"ollama": backend})
+    made = Router(fleet, strategy=Cascade(no), backends={"ollama": backend})
     assert made.run("hi").tier == "large"
     assert [provider.count(name) for name in ("small", "medium", "large")] == [1, 1, 1]
 

@@ -41,12 +41,20 @@ def named(attempt: Attempt) -> Outcome:
     return Outcome(attempt, text=attempt.model.name, usage=USAGE)
 
 
+def yes(outcome: Outcome) -> bool:
+    return True
+
+
+def no(outcome: Outcome) -> bool:
+    return False
+
+
 def long_enough(outcome: Outcome) -> bool:
     return outcome.attempt.tier != "small"
 
 
 def test_an_accepted_answer_of_the_lowest_tier_costs_one_call() -> None:
-    reply = router(named, strategy=Cascade(lambda _: True)).run("hi")
+    reply = router(named, strategy=Cascade(yes)).run("hi")
     assert (reply.text, reply.status, reply.tier) == ("small", "verified", "small")
     assert [(r.purpose, r.model, r.verdict) for r in reply.attempts] == [("answer", "x:small", "accept")]
 
@@ -63,16 +71,16 @@ def test_a_rejected_draft_climbs_one_tier_and_stays_on_the_bill() -> None:
 
 
 def test_every_tier_is_used_before_the_top() -> None:
-    reply = router(named, strategy=Cascade(lambda _: False)).run("hi")
+    reply = router(named, strategy=Cascade(no)).run("hi")
     assert [r.tier for r in reply.attempts] == ["small", "medium", "large"]
     assert reply.text == "large"
 
 
 def test_the_saving_is_net_of_drafts_and_may_be_negative() -> None:
-    saved = router(named, strategy=Cascade(lambda _: True)).run("hi").receipt.saving
+    saved = router(named, strategy=Cascade(yes)).run("hi").receipt.saving
     assert saved is not None
     assert (saved.baseline, saved.baseline_cost, saved.usd) == ("x:large", Decimal("0.2"), Decimal("0.198"))
-    lost = router(named, strategy=Cascade(lambda _: False)).run("hi").receipt.saving
+    lost = router(named, strategy=Cascade(no)).run("hi").receipt.saving
     assert lost is not None
     assert lost.usd == Decimal("-0.022")
 
@@ -146,7 +154,7 @@ def test_the_next_model_of_a_tier_is_the_fallback() -> None:
         return failing(attempt) if attempt.model.name == "a" else "from b"
 
     fleet = Fleet([Tier("small", ["x:a", "x:b"]), Tier("large", "x:c")])
-    reply = Router(fleet, strategy=Cascade(lambda _: True), backends={"x": first_fails}).run("hi")
+    reply = Router(fleet, strategy=Cascade(yes), backends={"x": first_fails}).run("hi")
     assert (reply.text, reply.model) == ("from b", "x:b")
     assert reply.attempts[1].reason == "fallback: x:a failed"
 

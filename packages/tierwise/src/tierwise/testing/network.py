@@ -50,8 +50,7 @@ class _Guard:
             return
         address = _outside(event, args)
         if address is not None:
-            for blocked in self._lists:
-                blocked.append(address)
+            self._lists[-1].append(address)
             raise NetworkForbiddenError(address)
 
 
@@ -63,7 +62,8 @@ def forbidden() -> Generator[list[str]]:
     """Refuses, within the block, to look up or to reach any machine but this one. Sockets in the file system are free.
 
     Yields:
-        The addresses that were refused so far: a library may have swallowed the error.
+        The addresses that were refused so far: a library may have swallowed the error. Of blocks within each other the
+        innermost is told.
     """
     blocked: list[str] = []
     _GUARD.add(blocked)

@@ -190,8 +190,8 @@ def _ladder(models: Sequence[ModelSpec]) -> Fleet:
     return Fleet([*tiers, Tier("large", [top] if len(lower) > 1 else [top, warm])], baseline=ModelSpec(BASELINE))
 
 
-def run_demo(console: Console, page: Path) -> None:
-    """Runs every task, prints what happened and the bill, and saves the receipt as a page.
+def run_demo(console: Console, page: Path) -> Receipt:
+    """Runs every task, prints what happened and the bill, saves the receipt as a page, and gives it.
 
     Args:
         console: Where to print.
@@ -208,6 +208,7 @@ def run_demo(console: Console, page: Path) -> None:
         console.print(total)
         page.write_text(total.to_html(), encoding="utf-8")
         console.print(f"Saved as {page}")
+        return total
 
 
 def _run(job: Job, router: Router, console: Console) -> Sequence[Row]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from tierwise.cli import main
-from tierwise.fleet.discover import KEYS
+from tierwise.fleet.discovery import KEYS
 from tierwise.testing.provider import LoopbackProvider, Reply
 
 BILLION = 1_000_000_000

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tierwise.backends.registry import installed
 from tierwise.errors import ConfigError, RunError
-from tierwise.fleet.discover import Discovery, discover, ladder_of
+from tierwise.fleet.discovery import Discovery, discover, ladder_of
 from tierwise.fleet.fleet import Fleet, Tier
 from tierwise.fleet.model import ModelSpec
 from tierwise.fleet.pricing import Pricing

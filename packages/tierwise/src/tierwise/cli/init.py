@@ -12,7 +12,7 @@ from tierwise.cli.screen import say, waiting
 from tierwise.cli.settings import ConfigPath
 from tierwise.cli.template import first_settings
 from tierwise.errors import ConfigError
-from tierwise.fleet.discover import discover, ladder_of
+from tierwise.fleet.discovery import discover, ladder_of
 
 __all__ = ["init"]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from tierwise.backends.registry import Backends
 from tierwise.config import Config
 from tierwise.errors import MissingExtraError
-from tierwise.fleet.discover import KEYS, discover
+from tierwise.fleet.discovery import KEYS, discover
 from tierwise.fleet.model import ModelSpec
 
 __all__ = ["Reach"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from tierwise.fleet.discover import CloudProvider, Discovery, LocalModel, ladder_of
+from tierwise.fleet.discovery import CloudProvider, Discovery, LocalModel, ladder_of
 
 __all__ = ["first_settings"]
 

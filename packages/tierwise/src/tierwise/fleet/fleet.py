@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from tierwise.errors import ConfigError, UnknownNameError
 from tierwise.fleet.model import ModelSpec
-
-if TYPE_CHECKING:
-    from tierwise.fleet.discover import Discovery
 
 __all__ = ["Fleet", "Tier"]
 
@@ -100,14 +97,20 @@ class Fleet:
         return load(path).fleet
 
     @classmethod
-    def discover(cls, **options: Any) -> Discovery:
-        """Looks for what this machine can use: the models of a local Ollama, and which cloud keys are set.
+    def discover(cls, **options: Any) -> Fleet:
+        """The models of the local Ollama, in tiers by size. `tierwise.fleet.discover` also tells what else there is.
 
-        Cloud models are listed and not used until they are named.
+        Cloud models cost money and take content away from this machine: none is used until it is named.
+
+        Args:
+            **options: Arguments of `tierwise.fleet.discover`.
+
+        Raises:
+            ConfigError: There is no local model; the message says how to get one.
         """
-        from tierwise.fleet.discover import discover
+        from tierwise.fleet.discovery import discover
 
-        return discover(**options)
+        return discover(**options).fleet
 
     @property
     def names(self) -> tuple[str, ...]:

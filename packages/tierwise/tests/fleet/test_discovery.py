@@ -10,7 +10,7 @@ from tierwise import Fleet, Router
 from tierwise.backends.registry import installed
 from tierwise.errors import ConfigError
 from tierwise.fleet import FREE, ModelSpec
-from tierwise.fleet.discover import Discovery, LocalModel, discover, ladder_of
+from tierwise.fleet.discovery import Discovery, LocalModel, discover, ladder_of
 from tierwise.testing.provider import LoopbackProvider, Reply
 
 BILLION = 1_000_000_000
@@ -84,7 +84,7 @@ def test_finds_what_the_server_has(provider: LoopbackProvider) -> None:
 def test_the_fleet_that_is_found_answers(provider: LoopbackProvider) -> None:
     provider.describe("qwen3:4b", parameters=4 * BILLION)
     provider.on("qwen3:4b", Reply(text="four"))
-    fleet = Fleet.discover(ollama_host=provider.url, environ={}).fleet
+    fleet = Fleet.discover(ollama_host=provider.url, environ={})
     backend = installed("ollama", host=provider.url)
     assert Router(fleet, backends={"ollama": backend}).run("2 + 2?").text == "four"
 

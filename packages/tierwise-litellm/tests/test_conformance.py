@@ -11,6 +11,7 @@ from tierwise_litellm import LiteLLMBackend
 
 class TestOpenAIDialect(BackendConformance):
     secret = CANARY
+    trusted_locally = False  # a gateway speaks this dialect too
 
     def backend(self, provider: LoopbackProvider, model: str) -> tuple[LiteLLMBackend, ModelSpec]:
         options = {"api_base": provider.openai_url, "api_key": CANARY}

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
+from tierwise.backends import runs_here
 from tierwise.errors import UnknownNameError
 from tierwise.fleet import ModelSpec
 
@@ -26,8 +25,8 @@ _PROVIDERS: Mapping[str, str] = {
 }
 """What ids and price catalogues call a provider, and what LiteLLM calls it. All other prefixes are LiteLLM's own."""
 
-_LOCAL_SERVERS = frozenset({"hosted_vllm", "llamafile", "lm_studio", "ollama_chat", "openai"})
-"""Providers whose models can run behind an address of one's own."""
+_LOCAL_SERVERS = frozenset({"hosted_vllm", "llamafile", "lm_studio", "ollama_chat"})
+"""Servers that run models themselves. What speaks OpenAI's dialect on this machine may as well be a gateway."""
 
 _CACHE_MARKERS = frozenset({"anthropic", "bedrock"})
 
@@ -57,25 +56,10 @@ def stays_here(model: ModelSpec, options: Mapping[str, Any]) -> bool:
     """True if content that is sent to the model demonstrably stays on this machine.
 
     Only an address that was given, and that is this machine's own, counts: what LiteLLM would take from the
-    environment may change after this was asked. A proxy on this machine hands content on, and so does an Ollama that is
-    asked for one of its cloud models.
+    environment may change after this was asked. A gateway on this machine hands content on, so that the prefix has to
+    name a server that runs models, and so does an Ollama that is asked for one of its cloud models.
     """
     address = options.get("api_base") or options.get("base_url")
     if not isinstance(address, str) or "custom_llm_provider" in options:
         return False
-    if provider_of(model) not in _LOCAL_SERVERS or model.name.endswith(("-cloud", ":cloud")):
-        return False
-    return _is_loopback(address)
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        host = urlsplit(address).hostname or ""
-    except ValueError:
-        return False
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return provider_of(model) in _LOCAL_SERVERS and runs_here(address, model.name)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, Literal, cast
 
 from tierwise.backends.base import Backend
+from tierwise.backends.local import is_cloud, is_loopback
 from tierwise.errors import BadResponseError, ConfigError, ModelNotFoundError, TrustError
 from tierwise.fleet.model import ModelSpec
 from tierwise.fleet.price import FREE, Price
@@ -17,7 +18,7 @@ from tierwise.task import Trust
 from tierwise_ollama import faults, threads, window
 from tierwise_ollama.catalog import Catalog, InstalledModel
 from tierwise_ollama.facts import ModelFacts
-from tierwise_ollama.hosts import base_url, is_cloud, is_loopback
+from tierwise_ollama.hosts import base_url
 from tierwise_ollama.http import Http
 from tierwise_ollama.prepared import Prepared
 from tierwise_ollama.pull import OnProgress, pull

@@ -1,14 +1,13 @@
-"""Which server is meant, and whether it is this machine."""
+"""Which server is meant."""
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from urllib.parse import urlsplit
 
 from tierwise.errors import ConfigError
 
-__all__ = ["base_url", "is_cloud", "is_loopback"]
+__all__ = ["base_url"]
 
 _PORTS = {"http": 80, "https": 443}
 _OLLAMA_PORT = 11434
@@ -42,19 +41,3 @@ def base_url(host: str | None = None) -> str:
     path = parts.path.strip("/")
     shown = f"[{name}]" if ":" in name else name
     return f"{scheme}://{shown}:{port}" + (f"/{path}" if path else "")
-
-
-def is_loopback(url: str) -> bool:
-    """True if what is sent there stays on this machine."""
-    name = urlsplit(url).hostname or ""
-    if name == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
-
-
-def is_cloud(model: str) -> bool:
-    """True if the name says that Ollama's cloud runs the model, whichever server is asked for it."""
-    return model.endswith((":cloud", "-cloud"))

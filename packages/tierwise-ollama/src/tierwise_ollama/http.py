@@ -17,10 +17,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 from tierwise.backends.failures import retry_after
+from tierwise.backends.local import is_loopback
 from tierwise.errors import BackendError, BadResponseError, CallTimeoutError, UnavailableError
 
 from tierwise_ollama import faults
-from tierwise_ollama.hosts import is_loopback
 from tierwise_ollama.timeouts import Patience, Phase
 
 if TYPE_CHECKING:

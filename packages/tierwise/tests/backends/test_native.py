@@ -2,7 +2,7 @@
 
 import pytest
 from tierwise import Fleet, ModelSpec, Tier
-from tierwise.backends import native_models, runs_here
+from tierwise.backends import native_models
 from tierwise.errors import ConfigError, UnknownNameError
 
 FLEET = Fleet(
@@ -41,18 +41,3 @@ def test_an_unknown_name_is_refused_with_the_nearest() -> None:
 def test_a_tier_of_several_models_has_no_one_object() -> None:
     with pytest.raises(ConfigError, match="name them apart: 'big', 'big-thinking'"):
         native_models(FLEET, {"large": "B"}, make)
-
-
-@pytest.mark.parametrize(
-    "url", ["http://127.0.0.1:11434", "http://localhost:11434/v1", "127.0.0.1:11434", "http://[::1]:80"]
-)
-def test_an_ollama_on_this_machine_runs_its_models_here(url: str) -> None:
-    assert runs_here(url, "qwen3:4b")
-    assert not runs_here(url, "qwen3-coder:480b-cloud")
-
-
-@pytest.mark.parametrize(
-    "url", ["https://ollama.com", "http://10.0.0.8:11434", "http://localhost.example.org", "", "http://["]
-)
-def test_an_ollama_elsewhere_does_not(url: str) -> None:
-    assert not runs_here(url, "qwen3:4b")

@@ -4,7 +4,8 @@ from tierwise.backends.base import Backend, replay
 from tierwise.backends.failures import failure_of, provider_failures
 from tierwise.backends.function import FunctionBackend
 from tierwise.backends.history import portable
-from tierwise.backends.native import native_models, runs_here
+from tierwise.backends.local import is_cloud, is_loopback, runs_here
+from tierwise.backends.native import native_models
 from tierwise.backends.registry import BackendLike, Backends
 
 __all__ = [
@@ -13,6 +14,8 @@ __all__ = [
     "Backends",
     "FunctionBackend",
     "failure_of",
+    "is_cloud",
+    "is_loopback",
     "native_models",
     "portable",
     "provider_failures",

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Mapping
 from typing import TypeVar
-from urllib.parse import urlsplit
 
 from tierwise.errors import ConfigError, UnknownNameError
 from tierwise.fleet.fleet import Fleet
 from tierwise.fleet.model import ModelSpec
 
-__all__ = ["native_models", "runs_here"]
+__all__ = ["native_models"]
 
 M = TypeVar("M")
 
@@ -50,21 +48,3 @@ def _named(fleet: Fleet, name: str) -> list[ModelSpec]:
             value=name,
         )
     return list(tier.models)
-
-
-def runs_here(url: str, model: str) -> bool:
-    """True if an Ollama server at that address is on this machine, and runs the model itself.
-
-    Ask it of Ollama alone: any other server on this machine may be a gateway that sends content on.
-
-    Args:
-        url: The server's address, with or without a scheme.
-        model: The model's name at Ollama; its cloud models are run elsewhere, whichever server is asked.
-    """
-    if model.endswith((":cloud", "-cloud")):
-        return False
-    try:
-        name = urlsplit(url if "://" in url else f"//{url}").hostname or ""
-        return name == "localhost" or ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False

@@ -5,6 +5,7 @@ import contextlib
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -184,6 +185,24 @@ class TestClosing:
         interrupter.start()
         with pytest.raises(KeyboardInterrupt):
             backend.call(ATTEMPT)
+        interrupter.join()
+        provider.wait_idle()
+        assert provider.calls[0].client_closed
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="a thread cannot be sent a signal there")
+    def test_an_interrupt_while_a_sync_stream_waits(self, provider: LoopbackProvider, backend: OllamaBackend) -> None:
+        def interrupt() -> None:
+            shown.wait()
+            time.sleep(0.05)  # the caller then waits for the second chunk, and not between two
+            signal.pthread_kill(caller, signal.SIGINT)
+
+        caller, shown = threading.get_ident(), threading.Event()
+        provider.on("m", self.REPLY)
+        interrupter = threading.Thread(target=interrupt)
+        interrupter.start()
+        with pytest.raises(KeyboardInterrupt), backend.open(ATTEMPT) as chunks:
+            for _ in chunks:
+                shown.set()
         interrupter.join()
         provider.wait_idle()
         assert provider.calls[0].client_closed

@@ -6,12 +6,13 @@ and nothing outlives the call. An interrupt in the waiting thread cancels the ca
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator
 from concurrent.futures import Future
-from contextlib import AbstractAsyncContextManager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
+    from anyio import Lock
     from anyio.from_thread import BlockingPortal
 
 __all__ = ["opened", "run"]
@@ -33,15 +34,29 @@ def opened(manager: AbstractAsyncContextManager[AsyncIterator[T]]) -> Generator[
     """An async context manager that gives an async iterator, as a context manager that gives an iterator."""
     from anyio.from_thread import start_blocking_portal
 
-    with start_blocking_portal() as portal, portal.wrap_async_context_manager(manager) as items:
-        yield _each(portal, items)
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(_in_turn(manager)) as (items, turn):
+        yield _each(portal, items, turn)
 
 
-def _each(portal: BlockingPortal, items: AsyncIterator[T]) -> Generator[T]:
+@asynccontextmanager
+async def _in_turn(manager: AbstractAsyncContextManager[T]) -> AsyncGenerator[tuple[T, Lock]]:
+    """What the manager gives, and who may use it: an interrupted wait has to end before the manager can close."""
+    from anyio import Lock
+
+    turn = Lock()
+    async with manager as items:
+        try:
+            yield items, turn
+        finally:
+            await turn.acquire()
+
+
+def _each(portal: BlockingPortal, items: AsyncIterator[T], turn: Lock) -> Generator[T]:
     async def following() -> tuple[T, ...]:
-        async for item in items:
-            return (item,)
-        return ()
+        async with turn:
+            async for item in items:
+                return (item,)
+            return ()
 
     while item := _result(portal.start_task_soon(following)):
         yield item[0]

@@ -81,6 +81,9 @@ lock: $(UV) ## Resolve every environment anew and write requirements/
 	    -o requirements/$$env.txt; \
 	done
 
+# make takes them for intermediate files, and would delete them.
+.SECONDARY: $(foreach env,$(ENVS),.venvs/$(env)/.ready)
+
 # One environment for each framework: their requirements contradict each other. Everything is installed with its hash
 # checked; the workspace's own packages are installed as they lie here.
 .venvs/%/.ready: requirements/%.txt packages/*/pyproject.toml tools/*/pyproject.toml | $(UV)

@@ -165,3 +165,16 @@ router.decide("2 + 2?")
 assert "genai_prices" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@given(st.sampled_from(LISTED), st.integers(0, 2_000_000), st.integers(0, 200_000), st.integers(0, 3))
+def test_the_quick_way_gives_what_the_catalogue_gives(
+    listed: tuple[str, str, str], inputs: int, outputs: int, quarter: int
+) -> None:
+    prefix, provider, model = listed
+    cached = inputs * quarter // 4
+    cost = CATALOGUE.cost(prefix, model, Usage(inputs, outputs, cached_tokens=cached)).usd
+    if cost is not None:
+        assert cost == listed_cost(
+            provider, model, input_tokens=inputs, output_tokens=outputs, cache_read_tokens=cached
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, cast
 
 import genai_prices
@@ -53,6 +54,9 @@ class GenaiCatalogue:
         info = _find(provider, model)
         if info is None:
             return Cost(None)
+        rates = _flat_rates(provider, model, id(get_snapshot())) if _is_plain(usage) else None
+        if rates is not None and not rates.is_free:
+            return rates.cost(usage)
         counted = genai_prices.Usage(
             input_tokens=usage.input_tokens or 0,
             output_tokens=usage.output_tokens or 0,
@@ -91,6 +95,27 @@ class GenaiCatalogue:
         """The largest context in tokens; `None` if it is not listed."""
         info = _find(provider, model)
         return None if info is None else info.context_window
+
+
+@lru_cache(maxsize=1024)
+def _flat_rates(provider: str, model: str, snapshot: int) -> Price | None:
+    """What plain tokens cost, where that is the same at any time and length; `None` where the catalogue must be asked.
+
+    Most calls are of this kind, and asking the catalogue takes ten times as long. `snapshot` tells one state of the
+    catalogue, which can update itself, from the next.
+    """
+    info = _find(provider, model)
+    if info is None or not isinstance(info.prices, types.ModelPrice):
+        return None
+    rates: Mapping[str, Any] = vars(info.prices)
+    inputs, outputs = rates.get("input_mtok"), rates.get("output_mtok")
+    if not isinstance(inputs, Decimal) or not isinstance(outputs, Decimal) or rates.get("requests_kcount"):
+        return None
+    return Price(inputs, outputs, source="catalogue")
+
+
+def _is_plain(usage: Usage) -> bool:
+    return not (usage.cached_tokens or usage.cache_write_tokens or usage.reasoning_tokens)
 
 
 def _provider_id(prefix: str) -> str:

@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -196,13 +196,16 @@ class TestClosing:
             time.sleep(0.05)  # the caller then waits for the second chunk, and not between two
             signal.pthread_kill(caller, signal.SIGINT)
 
+        def read(chunks: Iterable[object]) -> None:
+            for _ in chunks:
+                shown.set()
+
         caller, shown = threading.get_ident(), threading.Event()
         provider.on("m", self.REPLY)
         interrupter = threading.Thread(target=interrupt)
         interrupter.start()
         with pytest.raises(KeyboardInterrupt), backend.open(ATTEMPT) as chunks:
-            for _ in chunks:
-                shown.set()
+            read(chunks)
         interrupter.join()
         provider.wait_idle()
         assert provider.calls[0].client_closed

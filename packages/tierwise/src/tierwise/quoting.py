@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
-__all__ = ["enclosed", "shortened"]
+from tierwise.task import Task
+
+__all__ = ["enclosed", "said", "shortened"]
 
 
 def enclosed(tag: str, value: Any) -> str:
@@ -27,3 +30,19 @@ def shortened(text: str, limit: int) -> str:
     tail = limit // 3
     cut = len(text) - limit
     return f"{text[: limit - tail]}\n[{cut} characters left out]\n{text[len(text) - tail :]}"
+
+
+def said(task: Task, limit: int = sys.maxsize) -> list[dict[str, str]]:
+    """The latest messages of a task, oldest first, up to `limit` characters together; calls of tools as JSON."""
+    found: list[dict[str, str]] = []
+    left = limit
+    for message in reversed(task.messages):
+        if left <= 0:
+            found.append({"role": "note", "content": "earlier messages are left out"})
+            break
+        calls = [{"name": c.name, "arguments": dict(c.arguments)} for c in message.tool_calls]
+        text = message.content or (json.dumps(calls, ensure_ascii=False, default=str) if calls else "")
+        if text:
+            found.append({"role": message.role, "content": shortened(text, left)})
+            left -= len(text)
+    return found[::-1]

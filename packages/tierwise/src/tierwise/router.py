@@ -15,7 +15,7 @@ from tierwise.errors import AllModelsFailedError, RejectedError, RunError
 from tierwise.fleet.fleet import Fleet, Tier
 from tierwise.fleet.model import ModelSpec
 from tierwise.fleet.pricing import Pricing
-from tierwise.flow import Chunk, Decided, Flow, Judged, Outcome, note
+from tierwise.flow import Chunk, Decided, Flow, Outcome, note
 from tierwise.ledger.base import Ledger, NoLedger
 from tierwise.ledger.receipt import Receipt
 from tierwise.limits.base import Limit
@@ -25,7 +25,7 @@ from tierwise.reply import AsyncReplyStream, Reply, ReplyStream, Status
 from tierwise.run import Run
 from tierwise.schema import parse_output
 from tierwise.state import MemoryState, State
-from tierwise.strategies.base import Strategy
+from tierwise.strategies.base import Strategy, with_verdict
 from tierwise.strategies.cascade import Cascade
 from tierwise.task import Prompt, Task
 from tierwise.values import evolve
@@ -237,9 +237,7 @@ class _Session:
         if verdict.result == "abstain" and own is not None:
             said = own.check(self._task, outcome)
             verdict = verdict if said.result == "abstain" else said
-        outcome = evolve(outcome, verdict=verdict)
-        yield from note(Judged(outcome, verdict))
-        return outcome
+        return (yield from with_verdict(outcome, verdict))
 
     @contextmanager
     def recorded(self) -> Generator[None]:

@@ -322,6 +322,11 @@ class Task:
         return any(m.images for m in self.messages)
 
     @property
+    def images(self) -> tuple[str, ...]:
+        """The images of all messages, in their order."""
+        return tuple(image for m in self.messages for image in m.images)
+
+    @property
     def characters(self) -> int:
         """The length of all messages together, in characters."""
         return sum(len(m.content) for m in self.messages)

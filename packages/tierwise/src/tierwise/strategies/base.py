@@ -31,6 +31,7 @@ __all__ = [
     "tier_for",
     "tiers_from",
     "tried",
+    "with_verdict",
 ]
 
 
@@ -194,6 +195,11 @@ def judged(verifier: Verifier, task: Task, outcome: Outcome, context: Context) -
     if verdict is None or not (verdict.rejected or verdict.conclusive):
         own = yield from verifier.flow(task, outcome, context)
         verdict = own if verdict is None or own.result != "abstain" else verdict
+    return (yield from with_verdict(outcome, verdict))
+
+
+def with_verdict(outcome: Outcome, verdict: Verdict) -> Flow[Outcome]:
+    """The outcome with what was said of it, for the record too."""
     outcome = evolve(outcome, verdict=verdict)
     yield from note(Judged(outcome, verdict))
     return outcome

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tierwise.context import Context
-from tierwise.flow import Flow, Judged, Outcome, Stated, Verdict, gather, note
-from tierwise.quoting import enclosed
+from tierwise.flow import Flow, Outcome, Stated, Verdict, gather, note
+from tierwise.quoting import enclosed, said
 from tierwise.strategies.base import (
     Member,
     Strategy,
@@ -21,9 +21,9 @@ from tierwise.strategies.base import (
     tier_for,
     tiers_from,
     tried,
+    with_verdict,
 )
 from tierwise.task import Message, Task
-from tierwise.values import evolve
 from tierwise.verifiers.agreement import comparable
 
 __all__ = ["Perspectives"]
@@ -76,16 +76,16 @@ class Perspectives(Strategy):
         failed = f", {size - len(views)} failed" if len(views) < size else ""
         if len(views) == 1:
             verdict = Verdict("abstain", f"1 of {size} perspectives{failed}: nothing to compare", **_FIELDS)
-            return (yield from _noted(views[0], verdict))
+            return (yield from _stated(views[0], verdict))
         same = _same(task, views)
         if same:
             verdict = Verdict("accept", f"all {len(views)} perspectives agree{failed}", score=1.0, **_FIELDS)
-            return (yield from _noted(views[0], verdict))
+            return (yield from _stated(views[0], verdict))
         text = f"synthesis of {len(views)} of {size} perspectives{failed}"
         question = _question(task, views, size)
         tiers = tiers_from(synthesizer, question, context.for_task(question))
         outcome = yield from first_of(question, tiers, purpose="synthesis", show=shown(task), reason=text)
-        return (yield from _noted(outcome, Verdict("abstain", text, **_FIELDS)))
+        return (yield from _stated(outcome, Verdict("abstain", text, **_FIELDS)))
 
     def refs(self) -> Iterable[str]:
         """See `Strategy`."""
@@ -104,17 +104,15 @@ def _same(task: Task, views: Sequence[Outcome]) -> bool:
 
 
 def _question(task: Task, views: Sequence[Outcome], size: int) -> Task:
-    said = [{"role": m.role, "content": m.content} for m in task.messages if m.content]
-    parts = [enclosed("request", said)]
+    parts = [enclosed("request", said(task))]
     for i, view in enumerate(views, 1):
         calls = [{"tool": c.name, "arguments": dict(c.arguments)} for c in view.tool_calls]
         parts.append(enclosed(f"answer_{i}", calls or view.text))
     if len(views) < size:
         parts.append(f"{size - len(views)} of the {size} that were asked failed to answer: say so.")
-    images = tuple(image for message in task.messages for image in message.images)
     typed = bool(task.output_schema is not None or task.tools)
     return task.derive(
-        [Message("system", _TYPED if typed else _SYSTEM), Message("user", "\n\n".join(parts), images=images)],
+        [Message("system", _TYPED if typed else _SYSTEM), Message("user", "\n\n".join(parts), images=task.images)],
         job="synthesize",
         tools=task.tools,
         output_schema=task.output_schema,
@@ -124,7 +122,6 @@ def _question(task: Task, views: Sequence[Outcome], size: int) -> Task:
     )
 
 
-def _noted(outcome: Outcome, verdict: Verdict) -> Flow[Outcome]:
-    outcome = evolve(outcome, verdict=verdict)
-    yield from note(Stated(f"perspectives: {verdict.evidence}"), Judged(outcome, verdict))
-    return outcome
+def _stated(outcome: Outcome, verdict: Verdict) -> Flow[Outcome]:
+    yield from note(Stated(f"perspectives: {verdict.evidence}"))
+    return (yield from with_verdict(outcome, verdict))

@@ -8,7 +8,7 @@ from typing import Any
 
 from tierwise.context import Context
 from tierwise.flow import Flow, Judged, Outcome, Purpose, Verdict, held, note
-from tierwise.quoting import enclosed
+from tierwise.quoting import enclosed, said
 from tierwise.schema import parse_output
 from tierwise.strategies.base import (
     Member,
@@ -97,11 +97,9 @@ class Sandwich(Strategy):
         self, stage: str, member: Member, task: Task, wrote: Mapping[str, Outcome], context: Context
     ) -> Flow[Outcome]:
         purpose, instruction = _STAGES[stage]
-        said = [{"role": m.role, "content": m.content} for m in task.messages if m.content]
-        shows = "\n\n".join(filter(None, [enclosed("request", said), _written(wrote)]))
-        images = tuple(image for message in task.messages for image in message.images)
+        shows = "\n\n".join(filter(None, [enclosed("request", said(task)), _written(wrote)]))
         question = task.derive(
-            [Message("system", _DATA + instruction), Message("user", shows, images=images)],
+            [Message("system", _DATA + instruction), Message("user", shows, images=task.images)],
             job=stage,
             output_schema=_FINDING if stage == "validate" else None,
             min_tier=task.min_tier,

@@ -7,7 +7,7 @@ from typing import Any
 
 from tierwise.context import Context
 from tierwise.errors import ConfigError
-from tierwise.flow import Flow, Judged, Outcome, Stated, Verdict, gather, note
+from tierwise.flow import Flow, Outcome, Stated, Verdict, gather, note
 from tierwise.strategies.base import (
     Member,
     Strategy,
@@ -18,9 +18,9 @@ from tierwise.strategies.base import (
     member_refs,
     shown,
     tried,
+    with_verdict,
 )
 from tierwise.task import Task
-from tierwise.values import evolve
 from tierwise.verifiers.agreement import comparable
 from tierwise.verifiers.default import free_verifier
 
@@ -85,7 +85,7 @@ class Vote(Strategy):
         for outcome in given:
             verdict = outcome.verdict or self._free.check(task, outcome)
             if verdict.rejected:
-                given[given.index(outcome)] = yield from _noted(outcome, verdict)
+                given[given.index(outcome)] = yield from with_verdict(outcome, verdict)
             else:
                 sound.append(outcome)
         count = _Count([(o, self._ballot(task, o)) for o in sound], len(given) - len(sound), len(results) - len(given))
@@ -98,12 +98,12 @@ class Vote(Strategy):
             )
             decided = yield from tried(deciding)
             if isinstance(decided, Outcome):
-                return (yield from _noted(decided, Verdict("abstain", f"{text}; decided after it", **_FIELDS)))
+                return (yield from with_verdict(decided, Verdict("abstain", f"{text}; decided after it", **_FIELDS)))
         if not sound:
             return given[0]
         score = count.share if count.cast else None
         verdict = Verdict("accept" if won else "abstain", text, score=score, **_FIELDS)
-        return (yield from _noted(count.leader, verdict))
+        return (yield from with_verdict(count.leader, verdict))
 
     def refs(self) -> Iterable[str]:
         """See `Strategy`."""
@@ -149,9 +149,3 @@ class _Count:
         parts = [f"{self.data['leading']} of {self.cast} ballots agree"]
         parts += [f"{self.data[name]} {name}" for name in ("abstained", "rejected", "failed") if self.data[name]]
         return ", ".join(parts)
-
-
-def _noted(outcome: Outcome, verdict: Verdict) -> Flow[Outcome]:
-    outcome = evolve(outcome, verdict=verdict)
-    yield from note(Judged(outcome, verdict))
-    return outcome

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,7 +9,7 @@ from tierwise.context import Context, misfit
 from tierwise.errors import ConfigError
 from tierwise.fleet.model import ModelSpec
 from tierwise.flow import Attempt, Flow, Outcome, Verdict, call
-from tierwise.quoting import enclosed, shortened
+from tierwise.quoting import enclosed, said, shortened
 from tierwise.schema import parse_output
 from tierwise.task import Message, Task
 from tierwise.verifiers.base import Expense, Verifier
@@ -129,29 +128,12 @@ class Judge(Verifier):
     def _question(self, task: Task, outcome: Outcome) -> Task:
         shown = (
             f"Rubric: {self._rubric}\n\n"
-            f"{enclosed('request', _said(task, self._max_characters))}\n\n"
+            f"{enclosed('request', said(task, self._max_characters))}\n\n"
             f"{enclosed('answer', shortened(outcome.text, self._max_characters))}"
         )
-        images = tuple(image for message in task.messages for image in message.images)
         return task.derive(
-            [Message("system", _SYSTEM), Message("user", shown, images=images)],
+            [Message("system", _SYSTEM), Message("user", shown, images=task.images)],
             job="judge",
             output_schema=_SCHEMA,
             max_output_tokens=self._max_output_tokens,
         )
-
-
-def _said(task: Task, limit: int) -> list[dict[str, str]]:
-    """The latest messages, oldest first, up to `limit` characters together."""
-    said: list[dict[str, str]] = []
-    left = limit
-    for message in reversed(task.messages):
-        if left <= 0:
-            said.append({"role": "note", "content": "earlier messages are left out"})
-            break
-        calls = [{"name": c.name, "arguments": dict(c.arguments)} for c in message.tool_calls]
-        text = message.content or (json.dumps(calls, ensure_ascii=False, default=str) if calls else "")
-        if text:
-            said.append({"role": message.role, "content": shortened(text, left)})
-            left -= len(text)
-    return said[::-1]

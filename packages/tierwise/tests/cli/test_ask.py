@@ -74,6 +74,27 @@ def test_the_request_may_come_from_the_pipe_alone(tierwise: Any, provider: Loopb
     assert (result.code, result.err) == (2, "tierwise: there is no request: standard input is empty\n")
 
 
+def test_a_hyphen_reads_the_pipe(tierwise: Any, provider: LoopbackProvider) -> None:
+    assert tierwise("ask", "--tier", "small", "-", stdin="2 + 2?").out == "four\n"
+    assert provider.calls[0].body["messages"][-1]["content"] == "2 + 2?"
+    assert tierwise("ask", "- a\n- b: which is first?").code == 0
+    result = tierwise("ask", "--exlain")
+    assert (result.code, result.err) == (2, "tierwise: unknown option '--exlain' (see tierwise ask --help)\n")
+
+
+def test_an_empty_request_is_sent_to_nobody(tierwise: Any, provider: LoopbackProvider) -> None:
+    result = tierwise("ask", "  ")
+    assert (result.code, result.err) == (2, "tierwise: there is no request: it is empty\n")
+    assert provider.count() == 0
+
+
+def test_an_answer_that_breaks_off_ends_its_line(tierwise: Any, provider: LoopbackProvider) -> None:
+    provider.on("qwen3:32b", Reply(text="It is four", disconnect_after=2))
+    result = tierwise("ask", "2 + 2?", "--tier", "large")
+    assert (result.code, result.out.endswith("\n")) == (1, True)
+    assert result.out.strip()
+
+
 def test_a_typed_answer_is_checked(tierwise: Any, provider: LoopbackProvider, home: Path) -> None:
     schema = {"type": "object", "properties": {"sum": {"type": "integer"}}, "required": ["sum"]}
     (home / "schema.json").write_text(json.dumps(schema), encoding="utf-8")

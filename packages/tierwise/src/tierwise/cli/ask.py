@@ -6,9 +6,11 @@ import base64
 import json
 import mimetypes
 import os
+import re
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -28,10 +30,15 @@ from tierwise.task import Message, Stakes, Task, Trust
 __all__ = ["ask"]
 
 _DEFAULT = Path("tierwise.toml")
+_OPTION = re.compile(r"--?[A-Za-z][\w-]*")
+"""What is taken for a mistyped option, and not for a request that begins with a hyphen."""
 
 
 def ask(
-    prompt: Annotated[str | None, Parameter(help="The request; `-`, or nothing, reads standard input.")] = None,
+    prompt: Annotated[
+        str | None,
+        Parameter(help="The request; `-`, or nothing, reads standard input.", allow_leading_hyphen=True),
+    ] = None,
     *,
     config: ConfigPath = _DEFAULT,
     job: Annotated[str | None, Parameter(help="What this step does, e.g. summarize, plan, code.")] = None,
@@ -75,24 +82,35 @@ def ask(
 
 
 def _run(router: Router, task: Task, *, shown: bool) -> Reply:
-    write = harmless if sys.stdout.isatty() else str
     with router.stream(task) as stream:
-        chunks = iter(stream)
+        texts = (chunk.text for chunk in stream if chunk.text)
         with waiting("asking"):
-            text = next((c.text for c in chunks if c.text), "")
-        while shown and text:
-            sys.stdout.write(write(text))
-            sys.stdout.flush()
-            text = next((c.text for c in chunks if c.text), "")
-        for _ in chunks:
+            first = next(texts, "")
+        if shown and first:
+            _show(chain([first], texts))
+        for _ in texts:
             continue
-    if shown:
+    if shown and not first:
         sys.stdout.write("\n")
     return stream.reply
 
 
+def _show(texts: Iterable[str]) -> None:
+    """Writes an answer as it comes, and ends its line even if it breaks off: what follows is not part of it."""
+    write = harmless if sys.stdout.isatty() else str
+    try:
+        for text in texts:
+            sys.stdout.write(write(text))
+            sys.stdout.flush()
+    finally:
+        sys.stdout.write("\n")
+        sys.stdout.flush()
+
+
 def _request(prompt: str | None, files: tuple[Path, ...]) -> Message:
     """One message of the request, of what comes in from a pipe, and of the files."""
+    if _OPTION.fullmatch(prompt or ""):
+        raise ConfigError(f"unknown option {prompt!r} (see tierwise ask --help)", setting="prompt", value=prompt)
     parts = [] if prompt in (None, "-") else [prompt]
     if prompt in (None, "-") or _is_piped():
         parts.append(_standard_input(required=not parts and not files))
@@ -106,8 +124,16 @@ def _request(prompt: str | None, files: tuple[Path, ...]) -> Message:
             else:
                 parts.append(f"File {path.name}:\n{content.decode()}")
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"--files {path}: {error}", setting="files", value=path) from error
-    return Message("user", "\n\n".join(part for part in parts if part), images=tuple(images))
+            raise ConfigError(f"--files {path}: {_cause(error)}", setting="files", value=path) from error
+    text = "\n\n".join(part for part in parts if part.strip())
+    if not text and not images:
+        raise ConfigError("there is no request: it is empty", setting="prompt", value=prompt)
+    return Message("user", text, images=tuple(images))
+
+
+def _cause(error: Exception) -> str:
+    """What went wrong, without the path that stands before it."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def _is_piped() -> bool:
@@ -134,7 +160,7 @@ def _schema(path: Path | None) -> dict[str, Any] | None:
     try:
         schema: Any = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ConfigError(f"--json-schema {path}: {error}", setting="json_schema", value=path) from error
+        raise ConfigError(f"--json-schema {path}: {_cause(error)}", setting="json_schema", value=path) from error
     if not isinstance(schema, dict):
         raise ConfigError(f"--json-schema {path}: it must hold a JSON object", setting="json_schema", value=path)
     return cast("dict[str, Any]", schema)

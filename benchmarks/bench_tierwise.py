@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from tasks import LENGTHS, request
-from tierwise import Always, Cascade, Fleet, ModelSpec, Price, Router, Rule, Single, Task, Tier, Usage
+from tierwise import Always, Cascade, Fleet, ModelSpec, Price, Router, Rule, Single, SQLiteLedger, Task, Tier, Usage
 from tierwise.backends import Backend
 from tierwise.flow import Attempt, Outcome
 from tierwise.policies import Complexity
@@ -37,8 +37,21 @@ def accepts(outcome: Outcome) -> bool:
     return bool(outcome.text)
 
 
-def make(ledger: Path | None = None) -> Router:
+def make(ledger: SQLiteLedger | None = None) -> Router:
     return Router(FLEET, strategy=Cascade(accepts), backends={"local": BACKEND}, ledger=ledger)
+
+
+@pytest.fixture
+def router(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Router]:
+    """With a ledger or without; it is closed before the next is measured, for its writer works in a thread."""
+    if request.param == "off":
+        yield make()
+    else:
+        with SQLiteLedger(tmp_path / "ledger.db") as ledger:
+            yield make(ledger)
+
+
+LEDGERS = pytest.mark.parametrize("router", ["off", "durable"], indirect=True)
 
 
 def measure(benchmark: Any, function: Callable[[], Any]) -> None:
@@ -91,19 +104,16 @@ def test_direct_stream(benchmark: Any) -> None:
     measure(benchmark, lambda: drained(BACKEND.open(Attempt(Task(SHORT), SMALL, "small"))))
 
 
-@pytest.mark.parametrize("ledger", ["off", "durable"])
-def test_routed_sync(benchmark: Any, ledger: str, tmp_path: Path) -> None:
-    router = make(tmp_path / "ledger.db" if ledger == "durable" else None)
+@LEDGERS
+def test_routed_sync(benchmark: Any, router: Router) -> None:
     measure(benchmark, lambda: router.run(SHORT))
 
 
-@pytest.mark.parametrize("ledger", ["off", "durable"])
-def test_routed_async(benchmark: Any, ledger: str, tmp_path: Path, loop: asyncio.AbstractEventLoop) -> None:
-    router = make(tmp_path / "ledger.db" if ledger == "durable" else None)
+@LEDGERS
+def test_routed_async(benchmark: Any, router: Router, loop: asyncio.AbstractEventLoop) -> None:
     measure(benchmark, lambda: loop.run_until_complete(router.arun(SHORT)))
 
 
-@pytest.mark.parametrize("ledger", ["off", "durable"])
-def test_routed_stream(benchmark: Any, ledger: str, tmp_path: Path) -> None:
-    router = make(tmp_path / "ledger.db" if ledger == "durable" else None)
+@LEDGERS
+def test_routed_stream(benchmark: Any, router: Router) -> None:
     measure(benchmark, lambda: drained(router.stream(SHORT)))

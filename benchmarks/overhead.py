@@ -82,7 +82,7 @@ def calls(console: Console, ours: Medians, rivals: dict[str, Medians | None]) ->
 
 def main() -> None:
     """Measures and prints."""
-    console = Console()
+    console = Console(width=110)
     ours = measured(sys.executable, "bench_tierwise.py")
     rivals = {name: rival(name) for name in RIVALS}
     decisions(console, ours, rivals["cascadeflow"])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 __all__ = ["HEAD", "TAIL", "window"]
 
-HEAD = 512
-TAIL = 256
+HEAD = 400
+TAIL = 200
 
 
 def window(text: str, head: int = HEAD, tail: int = TAIL) -> str:

@@ -13,12 +13,11 @@ from crewai.llms.base_llm import LLMCallBlockedError
 from crewai.utilities.exceptions.context_window_exceeding_exception import LLMContextLengthExceededError
 from crewai.utilities.pydantic_schema_utils import create_model_from_schema  # pyright: ignore[reportUnknownVariableType]
 from pydantic import BaseModel
-from tierwise import FREE, ModelSpec, Price
-from tierwise.backends import Backend, provider_failures, runs_here
+from tierwise import ModelSpec
+from tierwise.backends import NativeBackend, provider_failures, runs_here
 from tierwise.errors import ContextOverflowError, StreamBrokenError
 from tierwise.flow import Attempt, Outcome, Show
 from tierwise.schema import as_json_schema
-from tierwise.task import Trust
 
 from tierwise_crewai.convert import from_core, outcome_of, written_calls
 
@@ -48,7 +47,7 @@ class _Call:
     shown: list[str]
 
 
-class CrewAIBackend(Backend):
+class CrewAIBackend(NativeBackend):
     """Calls CrewAI's LLMs. They stream by events, so that only an attempt that may be shown is streamed at all.
 
     No target is given the functions of tools: it would run them for a draft.
@@ -78,15 +77,8 @@ class CrewAIBackend(Backend):
         """See `Backend`."""
         return written_calls(outcome.tool_calls)
 
-    def trust(self, model: ModelSpec) -> Trust | None:
-        """`local` for an Ollama on this machine, which other servers may not be; not known for all others."""
-        return "local" if self._is_local(model) else None
-
-    def price(self, model: ModelSpec) -> Price | None:
-        """Nothing for an Ollama on this machine; not known for all others."""
-        return FREE if self._is_local(model) else None
-
-    def _is_local(self, model: ModelSpec) -> bool:
+    def is_local(self, model: ModelSpec) -> bool:
+        """See `NativeBackend`."""
         target = self._models[model.key]
         return target.provider in ("ollama", "ollama_chat") and runs_here(target.base_url or "", target.model)
 

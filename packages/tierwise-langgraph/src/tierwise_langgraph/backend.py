@@ -19,11 +19,10 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import RunnableBinding
-from tierwise import FREE, ModelSpec, Price
-from tierwise.backends import Backend, provider_failures, runs_here
+from tierwise import ModelSpec
+from tierwise.backends import NativeBackend, provider_failures, runs_here
 from tierwise.flow import Attempt, Chunk, Outcome
 from tierwise.schema import as_json_schema
-from tierwise.task import Trust
 
 from tierwise_langgraph.convert import from_core, outcome_of, whole_message, with_calls
 
@@ -58,7 +57,7 @@ class _Call:
     options: dict[str, Any]
 
 
-class LangChainBackend(Backend):
+class LangChainBackend(NativeBackend):
     """Calls LangChain's chat models below their callbacks, so that drafts and judges are seen by no tracer or stream.
 
     Args:
@@ -86,15 +85,8 @@ class LangChainBackend(Backend):
         """See `Backend`."""
         return with_calls(outcome.raw, outcome)
 
-    def trust(self, model: ModelSpec) -> Trust | None:
-        """`local` for an Ollama on this machine, which other servers may not be; not known for all others."""
-        return "local" if self._is_local(model) else None
-
-    def price(self, model: ModelSpec) -> Price | None:
-        """Nothing for an Ollama on this machine; not known for all others."""
-        return FREE if self._is_local(model) else None
-
-    def _is_local(self, model: ModelSpec) -> bool:
+    def is_local(self, model: ModelSpec) -> bool:
+        """See `NativeBackend`."""
         target: Any = self._models[model.key]
         if type(target).__name__ != "ChatOllama":
             return False

@@ -26,11 +26,10 @@ from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
 from pydantic_ai.output import OutputObjectDefinition
 from pydantic_ai.settings import ModelSettings, merge_model_settings
 from pydantic_ai.tools import ToolDefinition
-from tierwise import FREE, ModelSpec, Price
-from tierwise.backends import Backend, provider_failures, runs_here
+from tierwise import ModelSpec
+from tierwise.backends import NativeBackend, provider_failures, runs_here
 from tierwise.flow import Attempt, Chunk, Outcome
 from tierwise.schema import as_json_schema
-from tierwise.task import Trust
 
 from tierwise_pydantic_ai.convert import from_core, outcome_of, with_calls
 
@@ -55,7 +54,7 @@ class Event:
     source: StreamedResponse
 
 
-class PydanticAIBackend(Backend):
+class PydanticAIBackend(NativeBackend):
     """Sends attempts to Pydantic AI's models; each prepares request and messages in its own way.
 
     Args:
@@ -81,15 +80,8 @@ class PydanticAIBackend(Backend):
         """See `Backend`."""
         return with_calls(outcome.raw, outcome)
 
-    def trust(self, model: ModelSpec) -> Trust | None:
-        """`local` for an Ollama on this machine, which other servers may not be; not known for all others."""
-        return "local" if self._is_local(model) else None
-
-    def price(self, model: ModelSpec) -> Price | None:
-        """Nothing for an Ollama on this machine; not known for all others."""
-        return FREE if self._is_local(model) else None
-
-    def _is_local(self, model: ModelSpec) -> bool:
+    def is_local(self, model: ModelSpec) -> bool:
+        """See `NativeBackend`."""
         target = self._models[model.key]
         is_ollama = any(kind.__name__ == "OllamaModel" for kind in type(target).__mro__)
         return is_ollama and runs_here(target.base_url or "", target.model_name)

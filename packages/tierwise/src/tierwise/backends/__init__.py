@@ -5,7 +5,7 @@ from tierwise.backends.failures import failure_of, provider_failures
 from tierwise.backends.function import FunctionBackend
 from tierwise.backends.history import portable
 from tierwise.backends.local import is_cloud, is_loopback, runs_here
-from tierwise.backends.native import native_models
+from tierwise.backends.native import NativeBackend, native_models
 from tierwise.backends.registry import BackendLike, Backends
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "BackendLike",
     "Backends",
     "FunctionBackend",
+    "NativeBackend",
     "failure_of",
     "is_cloud",
     "is_loopback",

@@ -1,17 +1,37 @@
-"""What the backends of framework adapters share: which model object of the framework stands for which model."""
+"""What the backends of framework adapters share: which of the framework's model objects stands for which model."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
+from tierwise.backends.base import Backend
 from tierwise.errors import ConfigError, UnknownNameError
 from tierwise.fleet.fleet import Fleet
 from tierwise.fleet.model import ModelSpec
+from tierwise.fleet.price import FREE, Price
+from tierwise.task import Trust
 
-__all__ = ["native_models"]
+__all__ = ["NativeBackend", "native_models"]
 
 M = TypeVar("M")
+
+
+class NativeBackend(Backend):
+    """Calls a framework's own model objects. An Ollama on this machine is local and free; others are unknown."""
+
+    @abstractmethod
+    def is_local(self, model: ModelSpec) -> bool:
+        """True if the object for the model is an Ollama's that runs it here: other servers may be gateways."""
+
+    def trust(self, model: ModelSpec) -> Trust | None:
+        """See `Backend`."""
+        return "local" if self.is_local(model) else None
+
+    def price(self, model: ModelSpec) -> Price | None:
+        """See `Backend`."""
+        return FREE if self.is_local(model) else None
 
 
 def native_models(fleet: Fleet, given: Mapping[str, M], make: Callable[[ModelSpec], M]) -> dict[str, M]:

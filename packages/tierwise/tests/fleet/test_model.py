@@ -26,7 +26,9 @@ def test_an_alias_tells_two_settings_of_one_model_apart() -> None:
     assert (low.key, high.key) == ("low", "high")
 
 
-@pytest.mark.parametrize("setting", ["max_output_tokens", "num_ctx", "window", "concurrency", "requests_per_minute"])
+@pytest.mark.parametrize(
+    "setting", ["max_output_tokens", "num_ctx", "window", "concurrency", "requests_per_minute", "tokens_per_minute"]
+)
 @pytest.mark.parametrize("value", [0, -1])
 def test_a_count_must_be_above_zero(setting: str, value: int) -> None:
     settings: dict[str, Any] = {setting: value}

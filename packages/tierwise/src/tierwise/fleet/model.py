@@ -14,6 +14,15 @@ __all__ = ["Capability", "ModelSpec"]
 
 Capability: TypeAlias = Literal["tools", "json_schema", "vision", "logprobs", "thinking", "embeddings"]
 
+_ABOVE_ZERO = (
+    "max_output_tokens",
+    "num_ctx",
+    "window",
+    "concurrency",
+    "requests_per_minute",
+    "tokens_per_minute",
+)
+
 _RANK: dict[str, int] = {"any": 0, "approved": 1, "local": 2}
 
 
@@ -67,7 +76,7 @@ class ModelSpec:
                 setting="trust",
                 value=self.trust,
             )
-        for setting in ("max_output_tokens", "num_ctx", "window", "concurrency", "requests_per_minute"):
+        for setting in _ABOVE_ZERO:
             value = getattr(self, setting)
             if value is not None and value <= 0:
                 raise ConfigError(f"{self.id}: {setting}={value!r} must be above zero", setting=setting, value=value)

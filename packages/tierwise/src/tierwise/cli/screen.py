@@ -8,6 +8,8 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -18,6 +20,8 @@ __all__ = ["bill", "harmless", "out", "say", "table", "waiting", "write"]
 
 _ACTIVE = {code: None for code in (*range(32), 127, *range(128, 160)) if chr(code) not in "\n\t"}
 """Control characters: in a terminal they move the cursor, change the title, or worse."""
+_GAP = 2
+"""Columns of a terminal between two of a table."""
 
 
 def out() -> Console:
@@ -57,7 +61,7 @@ def write(text: str, to: Path | None) -> None:
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[str] = ()) -> None:
-    """A table in a terminal; elsewhere the same with tabs between the cells, a line for each row.
+    """A table in a terminal, or a line for each cell where that is too narrow; elsewhere rows with tabs in them.
 
     Args:
         headings: The columns' names.
@@ -68,12 +72,22 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iter
         for row in (headings, *rows):
             print("\t".join(harmless(cell).replace("\t", " ").replace("\n", " ") for cell in row))
         return
-    drawn = Table()
-    for name in headings:
-        drawn.add_column(name, justify="right" if name in right else "left", overflow="fold")
-    for row in rows:
-        drawn.add_row(*(Text(harmless(cell)) for cell in row))
-    out().print(drawn)
+    console, cells = out(), [[harmless(cell) for cell in row] for row in rows]
+    columns = list(zip(headings, *cells, strict=True))
+    widths = [max(cell_len(word) for cell in column for word in cell.split() or [""]) for column in columns]
+    if sum(widths) + _GAP * (len(widths) - 1) > console.width:
+        for number, row in enumerate(cells):
+            pairs = [(name, cell) for name, cell in zip(headings, row, strict=True) if cell]
+            lines = [Text.assemble((f"{name}: ", "bold"), cell) for name, cell in pairs]
+            console.print(*([""] if number else []), *lines, sep="\n")
+        return
+    drawn = Table(box=SIMPLE_HEAD, padding=(0, _GAP - 1, 0, 0), pad_edge=False, show_edge=False)
+    for name, *below in columns:
+        whole = not any(" " in cell for cell in (name, *below))
+        drawn.add_column(name, justify="right" if name in right else "left", overflow="fold", no_wrap=whole)
+    for row in cells:
+        drawn.add_row(*map(Text, row))
+    console.print(drawn)
 
 
 def waiting(what: str) -> AbstractContextManager[Any]:

@@ -156,3 +156,29 @@ def test_local_content_stays_on_this_machine(provider: LoopbackProvider, routed:
     with pytest.raises(AllModelsFailedError):
         routed(task={"trust": "local"}).invoke("Why?")
     assert [c.model for c in provider.calls] == ["small"]
+
+
+PNG = "data:image/png;base64,AAAA"
+
+
+@pytest.mark.parametrize(
+    ("block", "image"),
+    [
+        ({"type": "image_url", "image_url": {"url": PNG}}, PNG),
+        ({"type": "image_url", "image_url": "https://example.com/a.png"}, "https://example.com/a.png"),
+        ({"type": "image", "url": "https://example.com/a.png"}, "https://example.com/a.png"),
+        ({"type": "image", "base64": "AAAA", "mime_type": "image/png"}, PNG),
+        ({"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}}, PNG),
+        ({"type": "image", "file_id": "file-1"}, "file-1"),
+    ],
+)
+def test_a_judge_is_shown_the_image_that_was_sent(block: dict[str, Any], image: str) -> None:
+    [message] = to_core([HumanMessage([{"type": "text", "text": "What is this?"}, block])])
+    assert (message.content, message.images) == ("What is this?", (image,))
+    [sent] = from_core([message])
+    assert sent.content[1] == {"type": "image_url", "image_url": {"url": image}}
+
+
+def test_text_in_blocks_has_no_image() -> None:
+    [message] = to_core([HumanMessage([{"type": "text", "text": "No image"}, {"type": "custom", "value": 1}])])
+    assert message.images == ()

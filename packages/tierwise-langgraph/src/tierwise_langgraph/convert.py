@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, ToolMessage, convert_to_messages
@@ -20,12 +20,12 @@ _ROLES: Mapping[str, Any] = {"human": "user", "ai": "assistant", "tool": "tool",
 
 
 def to_core(messages: Iterable[BaseMessage]) -> list[Message]:
-    """What policies and verifiers read: texts, tool calls, and which tools failed. Other content counts as an image."""
+    """What policies and verifiers read: texts, images, tool calls, and which tools failed."""
     return [_message(m) for m in messages]
 
 
 def _message(message: BaseMessage) -> Message:
-    images = () if isinstance(message.content, str) else _images(message.content)
+    images = _images(message)
     role = _ROLES.get(message.type.removesuffix("MessageChunk").lower(), "user")
     text = str(message.text)
     if isinstance(message, ToolMessage):
@@ -35,8 +35,20 @@ def _message(message: BaseMessage) -> Message:
     return Message(role, text, images=images, tool_calls=calls)
 
 
-def _images(blocks: Sequence[str | Mapping[str, Any]]) -> tuple[str, ...]:
-    return tuple(str(b.get("id", "")) for b in blocks if isinstance(b, Mapping) and "image" in str(b.get("type")))
+def _images(message: BaseMessage) -> tuple[str, ...]:
+    if isinstance(message.content, str):
+        return ()
+    blocks = [cast("Mapping[str, Any]", block) for block in message.content_blocks]
+    # LangChain leaves a block that it does not know as it was.
+    known = [block["value"] if block["type"] == "non_standard" else block for block in blocks]
+    return tuple(_image(block) for block in known if "image" in str(block.get("type")))
+
+
+def _image(block: Mapping[str, Any]) -> str:
+    """Where the image is, or all of it; its id where only the provider that keeps it has more."""
+    if "base64" in block:
+        return f"data:{block.get('mime_type', 'image/png')};base64,{block['base64']}"
+    return str(block.get("url") or block.get("image_url") or block.get("file_id") or block.get("id", ""))
 
 
 def tools_to_core(tools: Iterable[Any]) -> list[Tool]:

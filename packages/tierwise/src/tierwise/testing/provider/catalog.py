@@ -11,6 +11,8 @@ from typing import TypeAlias
 
 from tierwise.testing.provider.script import words
 
+__all__ = ["Catalog", "Embedder", "ModelCard", "hashed_words"]
+
 Embedder: TypeAlias = Callable[[str], Sequence[float]]
 
 

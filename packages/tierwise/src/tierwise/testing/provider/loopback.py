@@ -12,6 +12,8 @@ from tierwise.testing.provider.routes import Routes
 from tierwise.testing.provider.script import Reply, ReplyFunction, Script
 from tierwise.testing.provider.server import HOST, Server
 
+__all__ = ["LoopbackProvider"]
+
 
 class LoopbackProvider:
     """A model provider on 127.0.0.1 that answers, and misbehaves, as scripted.

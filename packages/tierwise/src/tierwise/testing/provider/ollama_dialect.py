@@ -23,6 +23,25 @@ from tierwise.testing.provider.plan import (
 )
 from tierwise.testing.provider.script import Call, JsonObject, Reply, Request, Token, count_tokens
 
+__all__ = [
+    "CREATED_AT",
+    "JSON_TYPE",
+    "STREAM_TYPE",
+    "answer",
+    "chat",
+    "embeddings",
+    "failure",
+    "incapable",
+    "invalid",
+    "loaded",
+    "missing",
+    "parse",
+    "pull",
+    "running",
+    "show",
+    "tags",
+]
+
 CREATED_AT = "2026-01-01T00:00:00.000000Z"
 JSON_TYPE = "application/json; charset=utf-8"
 STREAM_TYPE = "application/x-ndjson"

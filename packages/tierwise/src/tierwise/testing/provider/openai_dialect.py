@@ -23,6 +23,22 @@ from tierwise.testing.provider.plan import (
 )
 from tierwise.testing.provider.script import Call, JsonObject, Reply, Request, Token, count_tokens
 
+__all__ = [
+    "CREATED",
+    "JSON_TYPE",
+    "STREAM_TYPE",
+    "answer",
+    "chat",
+    "embeddings",
+    "failure",
+    "incapable",
+    "invalid",
+    "missing",
+    "model",
+    "models",
+    "parse",
+]
+
 CREATED = 1_767_225_600
 JSON_TYPE = "application/json"
 STREAM_TYPE = "text/event-stream"

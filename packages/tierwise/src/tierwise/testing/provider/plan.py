@@ -10,6 +10,26 @@ from typing import Any, TypeAlias, cast
 
 from tierwise.testing.provider.script import JsonObject, Reply, Request, Token, count_tokens, words
 
+__all__ = [
+    "Bill",
+    "Fault",
+    "Frame",
+    "Piece",
+    "Plan",
+    "Step",
+    "bill",
+    "body_frames",
+    "close",
+    "encode",
+    "prompt_tokens",
+    "split",
+    "spread",
+    "steps",
+    "text_pieces",
+    "tokens",
+    "whole",
+]
+
 
 @dataclass(frozen=True)
 class Frame:

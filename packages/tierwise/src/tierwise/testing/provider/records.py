@@ -10,6 +10,8 @@ from typing import Any
 
 from tierwise.testing.provider.script import Request
 
+__all__ = ["RecordedCall", "Recorder"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class RecordedCall(Request):

@@ -13,6 +13,8 @@ from tierwise.testing.provider.catalog import Catalog, ModelCard
 from tierwise.testing.provider.plan import Plan, whole
 from tierwise.testing.provider.script import JsonObject, Reply, Request, Script
 
+__all__ = ["Answer", "MODEL_PATHS", "Routes"]
+
 Answer: TypeAlias = tuple[Plan, Reply]
 
 MODEL_PATHS = {"/api/chat", "/api/embed", "/v1/chat/completions", "/v1/embeddings"}

@@ -11,6 +11,20 @@ from datetime import datetime
 from email.utils import format_datetime
 from typing import Any, Literal, TypeAlias
 
+__all__ = [
+    "Call",
+    "Dialect",
+    "JsonObject",
+    "Reply",
+    "ReplyFunction",
+    "Request",
+    "Script",
+    "Token",
+    "Usage",
+    "count_tokens",
+    "words",
+]
+
 JsonObject: TypeAlias = dict[str, Any]
 Dialect: TypeAlias = Literal["ollama", "openai"]
 

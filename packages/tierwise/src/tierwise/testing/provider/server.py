@@ -17,6 +17,8 @@ from tierwise.testing.provider.routes import Routes
 from tierwise.testing.provider.script import Reply
 from tierwise.testing.provider.wire import Connection, Player
 
+__all__ = ["HOST", "Handler", "Server"]
+
 HOST = "127.0.0.1"
 # How soon the accept loop notices that it should end (seconds).
 _ACCEPT_INTERVAL = 0.02

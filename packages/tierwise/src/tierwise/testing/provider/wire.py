@@ -17,6 +17,8 @@ from tierwise.testing.provider.plan import Fault, Frame, Plan, Step, body_frames
 from tierwise.testing.provider.records import Recorder
 from tierwise.testing.provider.script import Reply
 
+__all__ = ["Connection", "Player", "Waited", "status_line"]
+
 # An event cannot be selected on, so a gate is looked at this often (seconds).
 _GATE_INTERVAL = 0.005
 

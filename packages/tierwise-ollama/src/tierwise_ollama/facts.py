@@ -36,11 +36,6 @@ class ServerFacts:
         return self._since(0, 12, 11)
 
     @property
-    def thinks_by_default(self) -> bool:
-        """True if a capable model thinks unless told not to."""
-        return self._since(0, 12, 5)
-
-    @property
     def knows_think(self) -> bool:
         """True if it knows the `think` field."""
         return self._since(0, 9, 0)

@@ -82,3 +82,16 @@ def test_json_for_programs(tierwise: Any) -> None:
     small, large = json.loads(tierwise("models", "--json").out)
     assert (small["model"], small["window"], small["unreachable"]) == ("ollama:qwen3:4b", 40_960, None)
     assert large["price"]["source"] == "local"
+
+
+def test_an_option_of_a_backend_that_does_not_exist_names_its_line(tierwise: Any, settings: Path) -> None:
+    settings.write_text(settings.read_text(encoding="utf-8").replace("host =", "hots ="), encoding="utf-8")
+    result = tierwise("models")
+    assert result.code == 2
+    assert "line 9: backends.ollama.hots:" in result.err
+    assert "did you mean 'host'?" in result.err
+
+
+def test_a_mistyped_provider_names_the_nearest(tierwise: Any, settings: Path) -> None:
+    settings.write_text('[tiers]\nsmall = "olama:qwen3:4b"\n', encoding="utf-8")
+    assert "provider 'olama' (did you mean 'ollama'?) of model 'olama:qwen3:4b'" in tierwise("models").out

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from difflib import get_close_matches
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -12,6 +13,7 @@ from tierwise.backends.base import Backend
 from tierwise.backends.function import FunctionBackend
 from tierwise.backends.work import WorkBackend
 from tierwise.errors import ConfigError, MissingExtraError, UnknownNameError
+from tierwise.fleet.discovery import KEYS
 from tierwise.fleet.fleet import Fleet
 from tierwise.fleet.model import ModelSpec
 from tierwise.flow import WORK, Attempt
@@ -62,7 +64,7 @@ class Backends:
         """
         backend = self.find(model.provider)
         if backend is None:
-            raise MissingExtraError(f"model {model.id!r}", _package(model.provider))
+            raise MissingExtraError(_needing(model), _package(model.provider))
         return backend
 
     def label(self, fleet: Fleet) -> Fleet:
@@ -100,6 +102,16 @@ def installed(provider: str, **options: Any) -> Backend:
         if name not in known and not takes_any:
             raise UnknownNameError("option", name, known, where=f"backend {provider!r}")
     return make(**options)
+
+
+def _needing(model: ModelSpec) -> str:
+    """What needs a package: the model, or its provider where that may be a slip, as in `qwen3:4b` or `olama:qwen3:4b`."""
+    known = ("ollama", *KEYS, *_installed())
+    if model.provider in known:
+        return f"model {model.id!r}"
+    near = get_close_matches(model.provider, known, n=1)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    return f"provider {model.provider!r}{hint} of model {model.id!r}"
 
 
 def _package(provider: str) -> str:

@@ -13,6 +13,7 @@ from tierwise.config.document import Document, Table
 from tierwise.config.fleet import read_fleet
 from tierwise.config.policy import read_policy
 from tierwise.config.strategy import read_strategy
+from tierwise.errors import ConfigError, MissingExtraError
 from tierwise.fleet.fleet import Fleet
 from tierwise.policies.base import Policy
 from tierwise.router import Router
@@ -53,7 +54,7 @@ class Config:
             **overrides: Arguments of `Router` that replace the file's; given backends replace those of the same prefix.
 
         Raises:
-            ConfigError: A backend does not take its options.
+            ConfigFileError: A backend does not take its options; the message names file, line and option.
             MissingExtraError: The file sets up a backend whose package is not installed.
         """
         given: Mapping[str, Any] = overrides.pop("backends", None) or {}
@@ -64,7 +65,13 @@ class Config:
         return Router(overrides.pop("fleet", self.fleet), **(settings | overrides), backends={**made, **given})
 
     def _backend(self, prefix: str, options: Mapping[str, Any]) -> Backend:
-        return installed(prefix, **options)
+        try:
+            return installed(prefix, **options)
+        except MissingExtraError:
+            raise
+        except ConfigError as error:
+            named = [key for key in (error.value, error.setting) if isinstance(key, str) and key in options]
+            raise Document(self.path).error(("backends", prefix, *named[:1]), str(error), error.value) from error
 
     def _ledger(self, settings: LedgerSettings) -> Any:
         from tierwise.ledger.sqlite import SQLiteLedger

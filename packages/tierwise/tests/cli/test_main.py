@@ -42,6 +42,7 @@ def failed(*errors: Exception) -> AllModelsFailedError:
         (TrustError("x"), Exit.REFUSED),
         (NoModelError("x"), Exit.REFUSED),
         (LimitError("x", limit="budget"), Exit.REFUSED),
+        (FileNotFoundError("x"), Exit.USAGE),
         (LedgerError("x"), Exit.LEDGER),
         (DeadlineError(1.0), Exit.FAILED),
         (UnavailableError("x"), Exit.UNREACHABLE),

@@ -47,7 +47,7 @@ def exit_of(error: BaseException) -> Exit:
             return Exit.INTERRUPTED
         case AllModelsFailedError(outcomes=outcomes):
             return _of_outcomes([o.error for o in outcomes])
-        case ConfigError():
+        case ConfigError() | OSError():  # of the system's errors, only those of a file that a user named come this far
             return Exit.USAGE
         case RoutingError() | LimitError():
             return Exit.REFUSED

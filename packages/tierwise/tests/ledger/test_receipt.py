@@ -123,6 +123,7 @@ def test_unknown_is_never_shown_as_zero() -> None:
     assert shown.cost is None
     for form in everywhere(shown):
         assert "unknown: 1 call without a known price; the others cost $0.002" in form
+    assert "the others" not in str(receipt(a_row(cost=None)))
 
 
 def test_a_local_zero_says_that_it_is_local() -> None:

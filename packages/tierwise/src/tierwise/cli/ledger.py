@@ -52,7 +52,7 @@ def list_runs(
                 run.job or "",
                 run.tier or "none answered",
                 str(run.calls),
-                _cost(money(run.cost), run.unpriced),
+                _cost(money(run.cost), run.unpriced, run.calls),
                 seconds(run.latency),
             )
             for run in runs
@@ -87,7 +87,7 @@ def totals(
                 f"{total.input_tokens:,}",
                 f"{total.cached_tokens:,}",
                 f"{total.output_tokens:,}",
-                _cost(money(total.cost), total.unpriced),
+                _cost(money(total.cost), total.unpriced, total.calls),
                 seconds(total.latency),
             )
             for total in found
@@ -153,6 +153,8 @@ def _filters(days: float | None, tier: str | None, model: str | None, job: str |
     return {"since": None if days is None else time.time() - days * _DAY, "tier": tier, "model": model, "job": job}
 
 
-def _cost(known: str, unpriced: int) -> str:
+def _cost(known: str, unpriced: int, calls: int) -> str:
     """What is known, and how many calls are not part of it."""
+    if unpriced and unpriced == calls:
+        return "unknown"
     return f"{known} + {unpriced} unknown" if unpriced else known

@@ -88,7 +88,8 @@ def _totals(receipt: Receipt) -> list[tuple[str, str]]:
     made = len(receipt.rows) - refused
     known = cells.money(receipt.known_cost)
     unpriced = receipt.unpriced
-    cost = f"unknown: {_calls(unpriced)} without a known price; the others cost {known}"
+    others = f"; the others cost {known}" if unpriced < made else ""
+    cost = f"unknown: {_calls(unpriced)} without a known price{others}"
     totals = [
         ("calls", f"{made}" + (f" (and {refused} refused)" if refused else "")),
         ("cost", cost if unpriced else known),

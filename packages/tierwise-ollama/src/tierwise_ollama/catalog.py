@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
-from tierwise.backends.local import is_cloud, runs_here
+from tierwise.backends.local import is_cloud, is_loopback
 from tierwise.fleet.model import ModelSpec
 from tierwise.fleet.price import FREE
 
@@ -99,7 +99,7 @@ class Catalog:
 
     def _installed(self, server: ServerFacts, listed: dict[str, Any], facts: ModelFacts) -> InstalledModel:
         details: dict[str, Any] = listed.get("details") or {}
-        local = runs_here(self._http.url, facts.name) and facts.remote is None
+        local = is_loopback(self._http.url) and not is_cloud(facts.name) and facts.remote is None
         spec = ModelSpec(
             f"ollama:{facts.name}",
             window=facts.window,

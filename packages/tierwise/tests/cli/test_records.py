@@ -25,6 +25,7 @@ def test_the_receipt_of_the_latest_run(tierwise: Any, runs: list[str]) -> None:
     assert result.code == 0
     assert "ollama:qwen3:4b" in result.out
     assert "estimated saving" in result.out
+    assert "┃" not in result.out
     latest = json.loads(tierwise("receipt", "--format", "json").out)
     assert {row["run_id"] for row in latest["rows"]} == {runs[-1]}
 
@@ -79,6 +80,7 @@ def test_the_ledger_is_purged_only_when_told_what(tierwise: Any, runs: list[str]
 def test_an_audit_tells_the_split_and_changes_nothing(tierwise: Any, runs: list[str], home: Path) -> None:
     before = tierwise("ledger", "export").out
     result = tierwise("audit")
+    assert "┃" not in result.out
     assert result.code == 0
     assert "structured" in result.out
     assert "small" in result.out

@@ -105,7 +105,7 @@ def installed(provider: str, **options: Any) -> Backend:
 
 
 def _needing(model: ModelSpec) -> str:
-    """What needs a package: the model, or its provider where that may be a slip, as in `qwen3:4b` or `olama:qwen3:4b`."""
+    """What needs a package: the model, or its provider where that may be a slip: `qwen3:4b`, `olama:qwen3:4b`."""
     known = ("ollama", *KEYS, *_installed())
     if model.provider in known:
         return f"model {model.id!r}"

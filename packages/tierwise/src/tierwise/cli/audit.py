@@ -9,7 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from tierwise.cli.exits import Exit
-from tierwise.cli.screen import out
+from tierwise.cli.screen import show
 from tierwise.cli.settings import ConfigPath, LedgerPath, ledger_path
 from tierwise.fleet.pricing import Pricing
 from tierwise.ledger.reading import SQLiteReader
@@ -48,5 +48,5 @@ def audit(
     if as_json:
         print(report.to_json())
     else:
-        out().print(report)
+        show(report)
     return Exit.DONE

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from tierwise.cli.exits import Exit
-from tierwise.cli.screen import out, say, write
+from tierwise.cli.screen import say, show, write
 from tierwise.cli.settings import ConfigPath, LedgerPath, Output, ledger_path
 from tierwise.errors import ConfigError, UnknownNameError
 from tierwise.fleet.pricing import Pricing
@@ -40,7 +40,7 @@ def receipt(
     fleet = None if settings is None else settings.router(ledger=None).fleet
     bill = Receipt.of(rows) if fleet is None else Receipt.of(rows, pricing=Pricing(fleet), baseline=fleet.baseline)
     if format == "table" and output is None:
-        out().print(bill)
+        show(bill)
         return Exit.DONE
     write({"table": bill.__str__, "json": bill.to_json, "csv": bill.to_csv, "html": bill.to_html}[format](), output)
     if output is not None:

@@ -14,9 +14,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tierwise.audit.report import AuditReport
 from tierwise.ledger.receipt import Receipt
 
-__all__ = ["bill", "harmless", "out", "say", "table", "waiting", "write"]
+__all__ = ["bill", "harmless", "out", "say", "show", "table", "waiting", "write"]
 
 _ACTIVE = {code: None for code in (*range(32), 127, *range(128, 160)) if chr(code) not in "\n\t"}
 """Control characters: in a terminal they move the cursor, change the title, or worse."""
@@ -45,6 +46,14 @@ def bill(receipt: Receipt) -> None:
         Console(stderr=True).print(receipt)
     else:
         say(str(receipt))
+
+
+def show(result: Receipt | AuditReport) -> None:
+    """A result with tables of its own; plain where standard output is no terminal."""
+    if sys.stdout.isatty():
+        out().print(result)
+    else:
+        write(str(result), None)
 
 
 def write(text: str, to: Path | None) -> None:

@@ -1,13 +1,29 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
-from tierwise import Always, Cascade, Fleet, Judge, ModelSpec, Price, Router, Rule, Single, Task, Tier, Tool, ToolCall
+from tierwise import (
+    Always,
+    BestOf,
+    Cascade,
+    Fleet,
+    Judge,
+    ModelSpec,
+    Price,
+    Router,
+    Rule,
+    Single,
+    Task,
+    Tier,
+    Tool,
+    ToolCall,
+)
 from tierwise.backends import registry
 from tierwise.context import Context, Decision
 from tierwise.errors import (
@@ -248,6 +264,33 @@ def test_a_typo_in_a_function_policy_is_named() -> None:
 
     with pytest.raises(UnknownNameError, match=r"policy misspelt: unknown tier 'larg'; did you mean 'large'"):
         router(named, policy=misspelt).decide("x")
+
+
+async def test_what_a_strategy_rejected_unseen_is_shown_by_no_driver() -> None:
+    made = router(named, strategy=BestOf(3, verifier=no))
+    shown: list[str] = []
+    with pytest.raises(RejectedError) as caught:
+        made.run("hi")
+    assert (caught.value.outcome.text, len(caught.value.attempts)) == ("small", 3)
+    with pytest.raises(RejectedError):
+        await made.arun("hi")
+    with pytest.raises(RejectedError), made.stream("hi") as stream:
+        shown.extend(chunk.text for chunk in stream)
+    with pytest.raises(RejectedError):
+        async with made.astream("hi") as astream:
+            shown.extend([chunk.text async for chunk in astream])
+    assert shown == []
+
+
+def test_a_sync_answer_that_comes_too_late_is_paid_for_and_not_delivered() -> None:
+    def slow(attempt: Attempt) -> Outcome:
+        time.sleep(0.1)
+        return named(attempt)
+
+    with pytest.raises(DeadlineError) as caught:
+        router(slow).run("hi", deadline=0.05)
+    (row,) = caught.value.attempts
+    assert (row.state, row.cost) == ("settled", Decimal("0.002"))
 
 
 async def test_async_and_streams_give_the_same_answer() -> None:

@@ -191,7 +191,10 @@ def _call(ticket: Ticket | Outcome, run: Run) -> Outcome:
         outcome = ticket.backend.call(ticket.attempt)
     except BaseException as error:  # noqa: BLE001 - settled, then raised again unless it is a failure
         return run.fail(ticket, error)
-    return commits(run.settle(ticket, outcome))
+    outcome = run.settle(ticket, outcome)
+    # A thread cannot be cancelled: an answer that comes too late is paid for, and not delivered.
+    run.remaining()
+    return commits(outcome)
 
 
 async def _acall(ticket: Ticket | Outcome, run: Run) -> Outcome:

@@ -29,7 +29,7 @@ class Reply:
     tool_calls: tuple[ToolCall, ...] = ()
     status: Status
     """`verified` on evidence, `unverified` where nothing spoke for or against it, `rejected` where something spoke
-    against an answer that nothing else could replace."""
+    against an answer that was out, live, by then. What is rejected unseen raises `RejectedError`."""
     decision: Decision
     receipt: Receipt
     run_id: str

@@ -147,7 +147,7 @@ class Router:
         Raises:
             RoutingError: No model may or can take the task; nothing was called.
             AllModelsFailedError: Every model failed.
-            RejectedError: No answer fits the task's output schema.
+            RejectedError: No answer fits the task's output schema, or the strategy rejected every answer it held.
             DeadlineError: The task's deadline passed.
         """
         session = _Session(self, Task.of(task, **fields))
@@ -221,11 +221,14 @@ class _Session:
         outcome = yield from router._strategy.flow(task, context.starting(decision))
         if not outcome.ok:
             raise AllModelsFailedError([outcome])
-        verdict = outcome.verdict
-        if verdict is None or (task.output_schema is not None and not verdict.rejected):
+        judged = outcome.verdict
+        if judged is None or (task.output_schema is not None and not judged.rejected):
             outcome = yield from self._checked(outcome, context)
-        if outcome.verdict is not None and outcome.verdict.rejected and task.output_schema is not None:
-            raise RejectedError(outcome, outcome.verdict.summary)
+        verdict = outcome.verdict
+        # What the strategy itself rejected before anyone saw it stays unseen; a live answer is out, and is marked.
+        unseen = judged is not None and not outcome.committed
+        if verdict is not None and verdict.rejected and (unseen or task.output_schema is not None):
+            raise RejectedError(outcome, verdict.summary)
         return outcome
 
     def _checked(self, outcome: Outcome, context: Context) -> Flow[Outcome]:

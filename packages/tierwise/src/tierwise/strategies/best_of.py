@@ -36,7 +36,7 @@ class BestOf(Strategy):
 
     A conclusive accept wins, and nothing dearer is asked then. Accepted answers come before those on which the verifier
     abstains, these before rejected ones; among equals the higher score wins, then the earlier sample. If all are
-    rejected, the best is returned as rejected, so that a cascade goes up and a reply says so.
+    rejected, the best is returned as rejected: a cascade goes up then, and a router raises.
 
     Args:
         n: How many samples.

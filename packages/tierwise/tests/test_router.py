@@ -230,6 +230,17 @@ def test_a_missing_backend_names_its_package(monkeypatch: pytest.MonkeyPatch) ->
         bare.run("hi")
 
 
+def test_a_missing_backend_of_a_higher_tier_is_told_before_any_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(registry, "_installed", dict)
+    fleet = Fleet([Tier("small", "x:a"), Tier("large", "nobody:model")])
+    half = Router(fleet, backends={"x": lambda a: asked.append(a.model.id) or "an answer"})
+    with pytest.raises(MissingExtraError, match="nobody"):
+        half.run("hi")
+    assert asked == []
+    assert half.run("hi", max_tier="small").text == "an answer"
+
+
 def test_decide_asks_nobody_and_says_why() -> None:
     def never(attempt: Attempt) -> str:
         raise AssertionError("decide must not call")

@@ -146,6 +146,7 @@ class Router:
 
         Raises:
             RoutingError: No model may or can take the task; nothing was called.
+            MissingExtraError: A model of the ladder needs a package that is not installed; nothing was called.
             AllModelsFailedError: Every model failed.
             RejectedError: No answer fits the task's output schema, or the strategy rejected every answer it held.
             DeadlineError: The task's deadline passed.
@@ -215,6 +216,8 @@ class _Session:
     def flow(self) -> Flow[Outcome]:
         router, task = self._router, self._task
         context = Context.of(router.fleet, task, router._state, router._pricing)
+        for model in (model for tier in context.ladder for model in tier.models):
+            router._backends.get(model)  # what is not installed is told before anything is called, and paid
         decision = router._settled((yield from router._policy.flow(task, context)), context)
         self._decision = decision
         yield from note(Decided(decision.tier, decision.rule))

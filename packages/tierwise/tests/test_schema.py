@@ -75,3 +75,9 @@ def test_a_type_is_parsed_as_such() -> None:
 )
 def test_only_a_fence_around_everything_is_taken_off(text: str, bare: str) -> None:
     assert unfence(text) == bare
+
+
+@pytest.mark.parametrize("schema", [3, [], object()])
+def test_what_is_no_schema_is_refused(schema: object) -> None:
+    with pytest.raises(ConfigError, match=r"output_schema=.* must be a JSON schema, a pydantic model"):
+        as_json_schema(schema)

@@ -104,3 +104,11 @@ def test_a_task_that_asks_something_else_has_no_native_request() -> None:
     task = Task("Draft a reply", native=object())
     assert Task.of(task, job="answer").native is task.native
     assert Task.of(task, messages="Plan a reply").native is None
+
+
+def test_a_tool_that_is_none_is_refused() -> None:
+    def search(query: str) -> str:
+        return query
+
+    with pytest.raises(ConfigError, match=r"tools: .*search.* must be a Tool"):
+        Task("hi", tools=[search])  # pyright: ignore[reportArgumentType]

@@ -102,10 +102,17 @@ def _validator(schema: str) -> Any:
 
 def _adapter(schema: Any) -> Any:
     try:
-        from pydantic import TypeAdapter
+        from pydantic import PydanticSchemaGenerationError, TypeAdapter
     except ImportError as error:
         raise MissingExtraError(f"output_schema={schema!r}", "pydantic") from error
-    return _cached_adapter(TypeAdapter, schema)
+    try:
+        return _cached_adapter(TypeAdapter, schema)
+    except (PydanticSchemaGenerationError, TypeError) as error:  # TypeError: what cannot be hashed is no type
+        raise ConfigError(
+            f"output_schema={schema!r} must be a JSON schema, a pydantic model, or a type that pydantic understands",
+            setting="output_schema",
+            value=schema,
+        ) from error
 
 
 @lru_cache(maxsize=256)

@@ -75,10 +75,16 @@ class Tool:
         """Accepts a `Tool` or the dictionary form that OpenAI's and Ollama's APIs share.
 
         Raises:
-            ConfigError: The tool has no name.
+            ConfigError: It is neither, or the tool has no name.
         """
         if isinstance(value, Tool):
             return value
+        if not isinstance(cast("object", value), Mapping):
+            raise ConfigError(
+                f"tools: {value!r} must be a Tool, e.g. Tool('search', 'Searches.', {{...}}), or its dictionary form",
+                setting="tools",
+                value=value,
+            )
         function = cast("Mapping[str, Any]", value.get("function", value))
         if "name" not in function:
             raise ConfigError(f"tools: a tool needs a name: {value!r}", setting="tools", value=value)

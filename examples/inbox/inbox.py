@@ -12,8 +12,11 @@ import re
 from typing import Any, Literal
 
 from pydantic import BaseModel
-from tierwise import Cascade, Router, Task
+from tierwise import Cascade, Receipt, Reply, Router, Task
+from tierwise.errors import RejectedError, RunError
+from tierwise.fleet.pricing import Pricing
 from tierwise.flow import Outcome
+from tierwise.ledger.rows import Row
 from tierwise.verifiers import default_verifier
 
 MAILS = [
@@ -43,9 +46,27 @@ def stands_in_the_mail(task: Task, outcome: Outcome) -> bool | None:
     return number is None or number in task.latest_request
 
 
-def task(job: str, request: str, mail: str, **fields: Any) -> Task:
-    """One step. The output is capped: a small model that fills in a schema does not always find its end."""
-    return Task(f"{request}\n\n{mail}", job=job, max_output_tokens=120, **fields)
+def step(router: Router, bill: list[Row], job: str, request: str, mail: str, **fields: Any) -> Reply:
+    """One step, whose calls go on the bill, however it ends.
+
+    The output is capped: a small model that fills in a schema does not always find its end.
+    """
+    try:
+        reply = router.run(f"{request}\n\n{mail}", job=job, max_output_tokens=120, **fields)
+    except RunError as error:
+        bill += error.attempts
+        raise
+    bill += reply.attempts
+    return reply
+
+
+def handle(router: Router, bill: list[Row], mail: str) -> str:
+    """What comes of one mail."""
+    label = step(router, bill, "classify", "What is this mail about?", mail, output_schema=Label).output
+    order = step(router, bill, "extract", "Which order number does this mail name?", mail, output_schema=Order).output
+    reply = step(router, bill, "write", "Draft a friendly reply of two sentences.", mail, tags=[label.kind])
+    draft = re.sub(r"\s+", " ", reply.text)
+    return f"{label.kind}, order {order.number}: {draft}"
 
 
 def main() -> None:
@@ -59,13 +80,13 @@ def main() -> None:
         large=arguments.large,
         strategy=Cascade(default_verifier() & stands_in_the_mail),
     )
+    bill: list[Row] = []
     for mail in MAILS:
-        label = router.run(task("classify", "What is this mail about?", mail, output_schema=Label))
-        order = router.run(task("extract", "Which order number does this mail name?", mail, output_schema=Order))
-        reply = router.run(task("write", "Draft a friendly reply of two sentences.", mail, tags=[label.output.kind]))
-        draft = re.sub(r"\s+", " ", reply.text)
-        print(f"{label.output.kind}, order {order.output.number}: {draft}")
-        print(reply.receipt)
+        try:
+            print(handle(router, bill, mail))
+        except RejectedError as error:
+            print(f"for a person to answer: {mail} ({error})")
+    print(Receipt.of(bill, pricing=Pricing(router.fleet), baseline=router.fleet.baseline))
 
 
 if __name__ == "__main__":

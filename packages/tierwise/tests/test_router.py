@@ -146,6 +146,7 @@ def test_a_typed_answer_that_no_model_gives_raises_with_every_attempt() -> None:
         router(lambda _: "no").run("Oslo?", output_schema=City)
     assert caught.value.outcome.text == "no"
     assert [r.tier for r in caught.value.attempts] == ["small", "medium", "large"]
+    assert {r.purpose for r in caught.value.attempts} == {"draft"}
 
 
 def failing(attempt: Attempt) -> str:

@@ -250,6 +250,7 @@ class _Session:
         try:
             yield
         except RunError as error:
+            self.run.deliver(None)
             error.attempts = self.run.rows
             error.run_id = self.run.run_id
             raise

@@ -261,11 +261,12 @@ class Run:
             case Stated():
                 self.statements.append(note)
 
-    def deliver(self, outcome: Outcome) -> None:
-        """Marks the call whose answer the user gets, and unmarks every other that gave one."""
+    def deliver(self, outcome: Outcome | None) -> None:
+        """Marks the call whose answer the user gets, if any, and unmarks every other that gave one."""
+        delivered = None if outcome is None else outcome.attempt.call_id
         for row in self.rows:
             purpose = row.purpose
-            if row.call_id == outcome.attempt.call_id:
+            if row.call_id == delivered:
                 purpose = purpose if purpose in DELIVERED else "answer"
             elif purpose in DELIVERED and row.error_type is None:
                 purpose = "draft"

@@ -133,7 +133,7 @@ def jobs(fleet: Fleet) -> list[Job]:
                 max_output_tokens=30,
             ),
             Vote(voters),
-            f"the majority of {len(voters)} voices",
+            f"the majority of {len(voters)} voices: {', '.join(voters)}",
         ),
         Job(
             "Call a tool",

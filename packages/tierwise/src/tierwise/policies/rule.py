@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from tierwise.context import Context, Decision
 from tierwise.errors import ConfigError
+from tierwise.patterns import compiled
 from tierwise.policies.base import Policy
 from tierwise.policies.window import window
 from tierwise.task import Task
@@ -56,12 +56,7 @@ class Rule(Policy):
             if (names := _names(name, given))
         }
         self._tags = _names("tags", tags)
-        try:
-            self._pattern = re.compile(pattern) if pattern is not None else None
-        except re.error as error:
-            raise ConfigError(
-                f"pattern {pattern!r} is no regular expression: {error}", setting="pattern", value=pattern
-            ) from error
+        self._pattern = compiled(pattern)
         if not (self._fields or self._tags or self._pattern):
             raise ConfigError(
                 f"Rule(tier={tier!r}) has no condition: give job, node, role, tags or pattern, or use Always({tier!r})",

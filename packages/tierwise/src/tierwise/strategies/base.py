@@ -9,7 +9,7 @@ from typing import Any, TypeAlias, cast
 from tierwise.context import Context
 from tierwise.errors import AllModelsFailedError, BadResponseError, ConfigError, NoModelError, RoutingError
 from tierwise.fleet.fleet import Tier
-from tierwise.flow import Attempt, Flow, Judged, Outcome, Purpose, Show, Verdict, call, note, revised
+from tierwise.flow import Attempt, Flow, Judged, Outcome, Purpose, Show, Verdict, call, gather, note, revised
 from tierwise.task import Task
 from tierwise.values import evolve
 from tierwise.verifiers.base import Verifier
@@ -31,6 +31,7 @@ __all__ = [
     "tier_for",
     "tiers_from",
     "tried",
+    "voices",
     "with_verdict",
 ]
 
@@ -168,6 +169,25 @@ def tried(flow: Flow[Outcome]) -> Flow[Outcome | Failure]:
         return (yield from flow)
     except (AllModelsFailedError, RoutingError) as error:
         return error
+
+
+def voices(
+    members: Sequence[Member], task: Task, context: Context, *, purpose: Purpose, name: str
+) -> Flow[tuple[Outcome | Failure, ...]]:
+    """What each of several members says, side by side; one that fails does not end the others.
+
+    Raises:
+        AllModelsFailedError: None answered.
+        RoutingError: None may or can answer.
+    """
+    asked = [
+        tried(answer_of(m, task, context, purpose=purpose, reason=f"{name} {i} of {len(members)}"))
+        for i, m in enumerate(members, 1)
+    ]
+    results = yield from gather(*asked)
+    if not answers(results):
+        raise failed_all(results)
+    return results
 
 
 def answers(results: Iterable[Outcome | Failure]) -> list[Outcome]:

@@ -6,21 +6,19 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tierwise.context import Context
-from tierwise.flow import Flow, Outcome, Stated, Verdict, gather, note
+from tierwise.flow import Flow, Outcome, Stated, Verdict, note
 from tierwise.quoting import enclosed, said
 from tierwise.strategies.base import (
     Member,
     Strategy,
-    answer_of,
     answers,
     as_members,
-    failed_all,
     first_of,
     member_refs,
     shown,
     tier_for,
     tiers_from,
-    tried,
+    voices,
     with_verdict,
 )
 from tierwise.task import Message, Task
@@ -65,14 +63,8 @@ class Perspectives(Strategy):
         synthesizer = self._synthesizer or context.top.name
         tier_for(synthesizer, task, context)
         size = len(self._members)
-        voices = [
-            tried(answer_of(m, task, context, purpose="draft", reason=f"perspective {i} of {size}"))
-            for i, m in enumerate(self._members, 1)
-        ]
-        results = yield from gather(*voices)
+        results = yield from voices(self._members, task, context, purpose="draft", name="perspective")
         views = answers(results)
-        if not views:
-            raise failed_all(results)
         failed = f", {size - len(views)} failed" if len(views) < size else ""
         if len(views) == 1:
             verdict = Verdict("abstain", f"1 of {size} perspectives{failed}: nothing to compare", **_FIELDS)

@@ -7,17 +7,17 @@ from typing import Any
 
 from tierwise.context import Context
 from tierwise.errors import ConfigError
-from tierwise.flow import Flow, Outcome, Stated, Verdict, gather, note
+from tierwise.flow import Flow, Outcome, Stated, Verdict, note
 from tierwise.strategies.base import (
     Member,
     Strategy,
     answer_of,
     answers,
     as_members,
-    failed_all,
     member_refs,
     shown,
     tried,
+    voices,
     with_verdict,
 )
 from tierwise.task import Task
@@ -73,14 +73,8 @@ class Vote(Strategy):
 
     def flow(self, task: Task, context: Context) -> Flow[Outcome]:
         """See `Strategy`."""
-        voices = [
-            tried(answer_of(m, task, context, purpose="vote", reason=f"vote {i} of {len(self._members)}"))
-            for i, m in enumerate(self._members, 1)
-        ]
-        results = yield from gather(*voices)
+        results = yield from voices(self._members, task, context, purpose="vote", name="vote")
         given = answers(results)
-        if not given:
-            raise failed_all(results)
         sound: list[Outcome] = []
         for outcome in given:
             verdict = outcome.verdict or self._free.check(task, outcome)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from tierwise.context import Context
 from tierwise.errors import ConfigError
 from tierwise.flow import Flow, Outcome, Verdict
+from tierwise.patterns import compiled
 from tierwise.schema import parse_output, schema_errors
 from tierwise.task import Task, ToolCall
 from tierwise.verifiers.base import Verifier
@@ -36,12 +36,7 @@ class ValidOutput(Verifier):
             raise ConfigError(f"give a schema or pattern={pattern!r}, not both", setting="pattern", value=pattern)
         self._schema = schema
         self._conclusive = conclusive
-        try:
-            self._pattern = re.compile(pattern) if pattern is not None else None
-        except re.error as error:
-            raise ConfigError(
-                f"pattern {pattern!r} is no regular expression: {error}", setting="pattern", value=pattern
-            ) from error
+        self._pattern = compiled(pattern)
 
     def check(self, task: Task, outcome: Outcome) -> Verdict:
         """See `Verifier`."""

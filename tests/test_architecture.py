@@ -29,6 +29,7 @@ ORDER = [
     {"backends"},
     {"ledger"},
     {"audit"},
+    {"observer"},
     {"run"},
     {"passage"},
     {"drive"},

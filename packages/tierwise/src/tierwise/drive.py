@@ -10,12 +10,20 @@ asyncio and thread pools are imported where they are used: together they would t
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    AsyncExitStack,
+    aclosing,
+    asynccontextmanager,
+    contextmanager,
+)
 from contextvars import copy_context
 from typing import TypeVar, cast
 
 from tierwise.backends.base import replay
 from tierwise.flow import Attempt, Chunk, Flow, Outcome, Show
+from tierwise.observer import UNWATCHED, AsyncPieces, Pieces
 from tierwise.passage import Passage
 from tierwise.run import Run, Steps, Ticket, commits
 
@@ -188,7 +196,8 @@ def _call(ticket: Ticket | Outcome, run: Run) -> Outcome:
         return ticket
     try:
         run.ledger.begin(ticket.row, ticket.attempt.task)
-        outcome = ticket.backend.call(ticket.attempt)
+        with run.watch.calling(ticket.attempt, ticket.backend):
+            outcome = ticket.backend.call(ticket.attempt)
     except BaseException as error:  # noqa: BLE001 - settled, then raised again unless it is a failure
         return run.fail(ticket, error)
     outcome = run.settle(ticket, outcome)
@@ -202,7 +211,8 @@ async def _acall(ticket: Ticket | Outcome, run: Run) -> Outcome:
         return ticket
     try:
         await run.ledger.abegin(ticket.row, ticket.attempt.task)
-        outcome = await _in_time(run, lambda: ticket.backend.acall(ticket.attempt))
+        with run.watch.calling(ticket.attempt, ticket.backend):
+            outcome = await _in_time(run, lambda: ticket.backend.acall(ticket.attempt))
     except BaseException as error:  # noqa: BLE001 - settled, then raised again unless it is a failure
         return run.fail(ticket, error)
     return commits(run.settle(ticket, outcome))
@@ -215,7 +225,7 @@ def _stream(attempt: Attempt, run: Run, *, shown: bool) -> Generator[Chunk, None
     passage = Passage(ticket, run, shown=shown)
     try:
         run.ledger.begin(ticket.row, attempt.task)
-        with ticket.backend.open(ticket.attempt) as chunks:
+        with _watched(ticket, run, ticket.backend.open(ticket.attempt)) as chunks:
             for chunk in chunks:
                 yield from passage.feed(chunk)
                 if passage.aborted:
@@ -247,7 +257,7 @@ class _AsyncStream:
         try:
             await run.ledger.abegin(ticket.row, attempt.task)
             async with AsyncExitStack() as stack:
-                opening = ticket.backend.aopen(ticket.attempt)
+                opening = _awatched(ticket, run, ticket.backend.aopen(ticket.attempt))
                 chunks = await _in_time(run, lambda: stack.enter_async_context(opening))
                 timed = await stack.enter_async_context(aclosing(_timed(chunks, run)))
                 async for chunk in timed:
@@ -264,6 +274,22 @@ class _AsyncStream:
         rest, self.outcome = passage.end()
         for ready in rest:
             yield ready
+
+
+def _watched(
+    ticket: Ticket, run: Run, opening: AbstractContextManager[Iterator[Chunk]]
+) -> AbstractContextManager[Iterator[Chunk]]:
+    if run.watch is UNWATCHED:
+        return opening
+    return Pieces(opening, lambda: run.watch.calling(ticket.attempt, ticket.backend))
+
+
+def _awatched(
+    ticket: Ticket, run: Run, opening: AbstractAsyncContextManager[AsyncIterator[Chunk]]
+) -> AbstractAsyncContextManager[AsyncIterator[Chunk]]:
+    if run.watch is UNWATCHED:
+        return opening
+    return AsyncPieces(opening, lambda: run.watch.calling(ticket.attempt, ticket.backend))
 
 
 async def _timed(chunks: AsyncIterator[Chunk], run: Run) -> AsyncGenerator[Chunk]:

@@ -16,11 +16,14 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from tierwise.fleet.model import ModelSpec
 from tierwise.fleet.price import FREE, Usage
 from tierwise.task import Task, ToolCall
+
+if TYPE_CHECKING:
+    from tierwise.context import Context, Decision
 
 __all__ = [
     "Attempt",
@@ -30,6 +33,7 @@ __all__ = [
     "Gate",
     "GateAnswer",
     "Judged",
+    "Moved",
     "Note",
     "Outcome",
     "Prefix",
@@ -267,13 +271,25 @@ class Stated:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decided:
-    """A note: the run starts at this tier."""
+    """A note: who tries first."""
 
-    tier: str
-    rule: str
+    decision: Decision
+    context: Context | None = None
+    """What it was chosen from, where that is the run's own."""
 
 
-Note: TypeAlias = Judged | Stated | Decided
+@dataclass(frozen=True, slots=True, eq=False)
+class Moved:
+    """A note: the flow goes on with another model, because a call failed or an answer is weak."""
+
+    kind: Literal["fallback", "escalation"]
+    source: str
+    """The tier that is left."""
+    target: str
+    """The tier that is asked next; a fallback may stay in its tier."""
+
+
+Note: TypeAlias = Judged | Stated | Decided | Moved
 """What a flow tells its driver, for the record. It is answered with nothing."""
 
 Step: TypeAlias = "tuple[Attempt | Note, ...]"

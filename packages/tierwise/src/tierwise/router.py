@@ -19,6 +19,7 @@ from tierwise.flow import Chunk, Decided, Flow, Outcome, note
 from tierwise.ledger.base import Ledger, NoLedger
 from tierwise.ledger.receipt import Receipt
 from tierwise.limits.base import Limit
+from tierwise.observer import UNWATCHED, Ending, Observer, shielded
 from tierwise.policies.base import PolicyLike, as_policy
 from tierwise.policies.default import default_policy
 from tierwise.reply import AsyncReplyStream, Reply, ReplyStream, Status
@@ -53,6 +54,8 @@ class Router:
         limits: What may refuse a call.
         ledger: Where every call is kept: a `Ledger`, or a path for one in SQLite. By default only receipts are kept.
         state: What is remembered between runs; in this process by default.
+        telemetry: Who is told of every run and call: `Telemetry()` makes spans and metrics of OpenTelemetry of them.
+            Nobody by default.
 
     Raises:
         UnknownNameError: The policy or the strategy names a tier or a model that the fleet does not have.
@@ -68,12 +71,14 @@ class Router:
         limits: Sequence[Limit] = (),
         ledger: Ledger | str | Path | None = None,
         state: State | None = None,
+        telemetry: Observer | None = None,
     ) -> None:
         self._policy = as_policy(policy) if policy is not None else default_policy()
         self._strategy = strategy if strategy is not None else Cascade()
         self._limits = tuple(limits)
         self._ledger = _ledger(ledger)
         self._state: State = state if state is not None else MemoryState()
+        self._observer = shielded(telemetry)
         self._free = free_verifier()
         for ref in self._policy.refs():
             fleet.tier(ref, where="policy")
@@ -204,6 +209,7 @@ class _Session:
         self._router = router
         self._task = task
         self._decision = Decision("", pending=True)
+        self._reply: Reply | None = None
         self.run = Run(
             task,
             backends=router._backends,
@@ -211,6 +217,7 @@ class _Session:
             ledger=router._ledger,
             state=router._state,
             limits=router._limits,
+            observer=router._observer,
         )
 
     def flow(self) -> Flow[Outcome]:
@@ -220,7 +227,7 @@ class _Session:
             router._backends.get(model)  # what is not installed is told before anything is called, and paid
         decision = router._settled((yield from router._policy.flow(task, context)), context)
         self._decision = decision
-        yield from note(Decided(decision.tier, decision.rule))
+        yield from note(Decided(decision, context))
         outcome = yield from router._strategy.flow(task, context.starting(decision))
         if not outcome.ok:
             raise AllModelsFailedError([outcome])
@@ -247,13 +254,20 @@ class _Session:
 
     @contextmanager
     def recorded(self) -> Generator[None]:
+        watch, raised = self.run.watch, None
+        watch.began()
         try:
             yield
-        except RunError as error:
-            self.run.deliver(None)
-            error.attempts = self.run.rows
-            error.run_id = self.run.run_id
+        except BaseException as error:
+            raised = error
+            if isinstance(error, RunError):
+                self.run.deliver(None)
+                error.attempts = self.run.rows
+                error.run_id = self.run.run_id
             raise
+        finally:
+            if watch is not UNWATCHED:
+                watch.ended(Ending(self.receipt(), self._reply, raised))
 
     def chunks(self) -> Generator[Chunk]:
         with self.recorded(), drive.opened(self.flow(), self.run) as opened:
@@ -277,7 +291,7 @@ class _Session:
             prompt_tokens = (outcome.usage.input_tokens if outcome.usage else None) or task.estimated_tokens
             self._router._state.keep_session(task.session, outcome.attempt.tier, prompt_tokens)
         typed = task.output_schema is not None and not outcome.tool_calls
-        return Reply(
+        self._reply = Reply(
             outcome.text,
             output=parse_output(task.output_schema, outcome.text) if typed else None,
             tool_calls=outcome.tool_calls,
@@ -288,6 +302,7 @@ class _Session:
             run_id=run.run_id,
             outcome=outcome,
         )
+        return self._reply
 
 
 def _ledger(value: Ledger | str | Path | None) -> Ledger:

@@ -17,14 +17,16 @@ from typing import Generic, TypeVar
 from tierwise.backends.base import Backend
 from tierwise.backends.registry import Backends
 from tierwise.backends.repair import repaired
+from tierwise.context import Decision
 from tierwise.errors import BackendError, DeadlineError, FlowError, LedgerError, LimitError, TrustError
 from tierwise.fleet.price import Cost, Usage
 from tierwise.fleet.pricing import Pricing
-from tierwise.flow import Attempt, Decided, Flow, Judged, Note, Outcome, Purpose, Show, Stated
+from tierwise.flow import Attempt, Decided, Flow, Judged, Moved, Note, Outcome, Purpose, Show, Stated
 from tierwise.ids import new_id
 from tierwise.ledger.base import Ledger
 from tierwise.ledger.rows import Row
 from tierwise.limits.base import Limit, Reservation
+from tierwise.observer import UNWATCHED, Observer
 from tierwise.state import State
 from tierwise.task import CHARS_PER_TOKEN, Task
 from tierwise.values import evolve
@@ -74,10 +76,12 @@ class Run:
         ledger: Ledger,
         state: State,
         limits: Sequence[Limit] = (),
+        observer: Observer = UNWATCHED,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.task = task
         self.run_id = new_id()
+        self.watch = observer.watch(task, self.run_id)
         self.ledger = ledger
         self.statements: list[Stated] = []
         self._backends = backends
@@ -87,7 +91,7 @@ class Run:
         self._clock = clock
         self._ends = None if task.deadline is None else clock() + task.deadline
         self._rows: dict[str, Row] = {}
-        self._decided = Decided("", "")
+        self._decision = Decision("")
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -138,8 +142,8 @@ class Run:
             job=task.job,
             node=task.node,
             role=task.role,
-            decision_tier=self._decided.tier,
-            decision_rule=self._decided.rule,
+            decision_tier=self._decision.tier,
+            decision_rule=self._decision.rule,
             tier=attempt.tier,
             purpose=attempt.purpose,
             model=model.id,
@@ -238,6 +242,7 @@ class Run:
 
     def take(self, note: Note) -> None:
         """Writes down a note of the flow."""
+        self.watch.noted(note)
         match note:
             case Judged(outcome, verdict):
                 row = self._rows.get(outcome.attempt.call_id)
@@ -257,9 +262,11 @@ class Run:
                     )
                 )
             case Decided():
-                self._decided = note
+                self._decision = note.decision
             case Stated():
                 self.statements.append(note)
+            case Moved():
+                pass
 
     def deliver(self, outcome: Outcome | None) -> None:
         """Marks the call whose answer the user gets, if any, and unmarks every other that gave one."""
@@ -275,6 +282,7 @@ class Run:
 
     def _keep(self, row: Row, outcome: Outcome | None = None) -> None:
         self._rows[row.call_id] = row
+        self.watch.kept(row, outcome)
         self.ledger.settle(row, outcome)
 
 

@@ -15,7 +15,7 @@ def test_a_policy_picks_the_specialist_and_the_top_is_its_fallback(bench: Bench)
     strategy = Specialists(Rule(job="code", tier="code"))
     ran = bench.run(strategy, "x", Task("q", job="code"))
     assert [(a.tier, a.show) for a in ran.attempts] == [("code", Show.LIVE)]
-    assert [n.tier for n in ran.notes if isinstance(n, Decided)] == ["code"]
+    assert [n.decision.tier for n in ran.notes if isinstance(n, Decided)] == ["code"]
     assert bench.run(strategy, {"coder": DOWN, "large": "y"}, Task("q", job="code")).outcome.text == "y"
 
 

@@ -57,7 +57,7 @@ class Specialists(Strategy):
             named = f"{decision.tier!r} cannot take it" if decision and decision.tier else "nobody is known for it"
             decision = Decision(context.top.name, rule="specialists", reason=f"{named}: the top tier answers")
             yield from note(Stated(f"specialists: {decision.reason}"))
-        yield from note(Decided(decision.tier, decision.rule))
+        yield from note(Decided(decision))
         return (yield from self._each.flow(task, context.starting(decision)))
 
     def refs(self) -> Iterable[str]:

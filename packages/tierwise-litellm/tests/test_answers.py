@@ -126,17 +126,18 @@ async def test_an_answer_of_ollama_that_is_cut_off_is_a_failure(
 def test_the_words_of_a_refusal_are_the_answer_and_marked() -> None:
     message = SimpleNamespace(content=None, tool_calls=None, provider_specific_fields={"refusal": "I will not."})
     choice = SimpleNamespace(message=message, finish_reason="stop")
-    outcome = outcome_of(attempt("openai:small"), SimpleNamespace(choices=[choice], model="small"))
+    outcome = outcome_of(attempt("openai:small"), SimpleNamespace(choices=[choice], model="small", id="chat-1"))
     assert (outcome.text, outcome.finish_reason) == ("I will not.", "content_filter")
+    assert outcome.response_id == "chat-1"
 
 
 def test_the_words_of_a_refusal_come_in_a_stream() -> None:
     assembly = Assembly(attempt("openai:small"))
     delta = SimpleNamespace(content=None, tool_calls=None, refusal="I will not.")
-    chunk = assembly.feed(SimpleNamespace(choices=[SimpleNamespace(delta=delta)]))
+    chunk = assembly.feed(SimpleNamespace(choices=[SimpleNamespace(delta=delta)], id="chat-1"))
     end = assembly.end(SimpleNamespace(received_finish_reason="stop", chunks=[]))
     assert chunk is not None
-    assert (chunk.text, end.finish_reason) == ("I will not.", "content_filter")
+    assert (chunk.text, chunk.response_id, end.finish_reason) == ("I will not.", "chat-1", "content_filter")
 
 
 def counted(tokens_in: int, tokens_out: int, **details: Any) -> SimpleNamespace:

@@ -39,6 +39,7 @@ def outcome_of(attempt: Attempt, response: Any) -> Outcome:
         logprobs=_logprobs(choice) or None,
         usage=usage_of([getattr(response, "usage", None)]),
         model=_answered(attempt, response.model),
+        response_id=response.id,
         finish_reason="content_filter" if refusal else _finish(choice.finish_reason, calls),
         raw=response,
     )
@@ -109,6 +110,7 @@ class Assembly:
             tool_calls=self._take(delta.tool_calls or ()),
             logprobs=_logprobs(choice),
             model=_answered(self._attempt, self._model),
+            response_id=raw.id,
             raw=raw,
         )
         return chunk if chunk.text or chunk.thinking or chunk.tool_calls or chunk.logprobs else None

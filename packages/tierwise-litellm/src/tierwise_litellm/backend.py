@@ -29,7 +29,7 @@ from tierwise.task import Trust
 from tierwise_litellm.answers import Assembly, outcome_of
 from tierwise_litellm.failures import failure, timed_out
 from tierwise_litellm.library import aload, load
-from tierwise_litellm.providers import stays_here
+from tierwise_litellm.providers import address_of, stays_here
 from tierwise_litellm.request import arguments, check_options, client_timeout
 
 __all__ = ["LiteLLMBackend"]
@@ -105,6 +105,10 @@ class LiteLLMBackend(Backend):
     def trust(self, model: ModelSpec) -> Trust | None:
         """`local` where the options name a model server on this machine; not known otherwise, which counts as `any`."""
         return "local" if stays_here(model, self._options_of(model)) else None
+
+    def server(self, model: ModelSpec) -> str | None:
+        """The address that the options give; not known where LiteLLM picks it."""
+        return address_of(self._options_of(model))
 
     @contextmanager
     def _open(self, attempt: Attempt) -> Generator[Iterator[Chunk]]:

@@ -9,7 +9,7 @@ from tierwise.backends import runs_here
 from tierwise.errors import UnknownNameError
 from tierwise.fleet import ModelSpec
 
-__all__ = ["check_provider", "provider_of", "stays_here", "takes_cache_markers"]
+__all__ = ["address_of", "check_provider", "provider_of", "stays_here", "takes_cache_markers"]
 
 _PROVIDERS: Mapping[str, str] = {
     "aws": "bedrock",
@@ -52,6 +52,11 @@ def takes_cache_markers(model: ModelSpec) -> bool:
     return provider_of(model) in _CACHE_MARKERS
 
 
+def address_of(options: Mapping[str, Any]) -> str | None:
+    """The server's address, where one was given."""
+    return options.get("api_base") or options.get("base_url")
+
+
 def stays_here(model: ModelSpec, options: Mapping[str, Any]) -> bool:
     """True if content that is sent to the model demonstrably stays on this machine.
 
@@ -59,7 +64,7 @@ def stays_here(model: ModelSpec, options: Mapping[str, Any]) -> bool:
     environment may change after this was asked. A gateway on this machine hands content on, so that the prefix has to
     name a server that runs models, and so does an Ollama that is asked for one of its cloud models.
     """
-    address = options.get("api_base") or options.get("base_url")
+    address = address_of(options)
     if not isinstance(address, str) or "custom_llm_provider" in options:
         return False
     return provider_of(model) in _LOCAL_SERVERS and runs_here(address, model.name)

@@ -85,6 +85,8 @@ class Chunk:
     finish_reason: str | None = None
     model: str | None = None
     """The model that answers, as the provider names it."""
+    response_id: str | None = None
+    """The answer's id, as the provider or its client gives it."""
     visible: bool | None = None
     """Whether a consumer would see this chunk; `None`: if it has text or a tool call."""
     raw: Any = None
@@ -153,12 +155,14 @@ class Attempt:
     """Seconds that are left of the task's deadline; set by the driver."""
     call_id: str = ""
     """Set by the driver."""
+    output_cap: int | None = None
+    """The longest answer, in tokens, that a budget can pay where nothing else bounds it; set by the driver."""
 
     def setting(self, name: Literal["temperature", "seed", "max_output_tokens"]) -> Any:
         """The setting that holds for this call: the attempt's own, else the smaller or nearer of task and model."""
         if name == "max_output_tokens":
-            caps = [c for c in (self.task.max_output_tokens, self.model.max_output_tokens) if c is not None]
-            return min(caps, default=None)
+            caps = (self.task.max_output_tokens, self.model.max_output_tokens, self.output_cap)
+            return min((cap for cap in caps if cap is not None), default=None)
         own = self.temperature if name == "temperature" else self.seed
         return own if own is not None else getattr(self.model, name)
 
@@ -177,6 +181,8 @@ class Outcome:
     usage: Usage | None = None
     model: str | None = None
     """The model that answered, as the provider names it."""
+    response_id: str | None = None
+    """The answer's id, as the provider or its client gives it."""
     finish_reason: str | None = None
     error: BaseException | None = None
     committed: bool = False

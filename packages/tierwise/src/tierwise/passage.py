@@ -44,6 +44,7 @@ class Passage:
         self._usage: Usage | None = None
         self._finish: str | None = None
         self._model: str | None = None
+        self._response_id: str | None = None
 
     def feed(self, chunk: Chunk) -> Sequence[Chunk]:
         """Takes a chunk; gives those that may be shown now.
@@ -133,6 +134,7 @@ class Passage:
         self._usage = chunk.usage or self._usage
         self._finish = chunk.finish_reason or self._finish
         self._model = chunk.model or self._model
+        self._response_id = chunk.response_id or self._response_id
 
     def _outcome(self, *, estimate: bool) -> Outcome:
         outcome = Outcome(
@@ -143,6 +145,7 @@ class Passage:
             logprobs=tuple(self._logprobs) or None,
             usage=self._usage,
             model=self._model,
+            response_id=self._response_id,
             finish_reason=self._finish,
             committed=self._visible and self._open,
             aborted=self.aborted,

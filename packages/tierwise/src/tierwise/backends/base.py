@@ -63,6 +63,10 @@ class Backend(ABC):
         """The model's price, where the user gave none. Not known by default."""
         return None
 
+    def server(self, model: ModelSpec) -> str | None:
+        """The URL of the server that is called for this model, for telemetry. Not known by default."""
+        return None
+
     @contextmanager
     def _opened(self, attempt: Attempt) -> Generator[Iterator[Chunk]]:
         yield iter([replay(self.call(attempt))])
@@ -86,6 +90,7 @@ def replay(outcome: Outcome) -> Chunk:
         usage=outcome.usage,
         finish_reason=outcome.finish_reason,
         model=outcome.model,
+        response_id=outcome.response_id,
         raw=outcome.raw,
         whole=outcome.raw,
     )

@@ -196,7 +196,7 @@ def _call(ticket: Ticket | Outcome, run: Run) -> Outcome:
         return ticket
     try:
         run.ledger.begin(ticket.row, ticket.attempt.task)
-        with run.watch.calling(ticket.attempt, ticket.backend):
+        with run.watch.calling(ticket.attempt, ticket.backend, streamed=False):
             outcome = ticket.backend.call(ticket.attempt)
     except BaseException as error:  # noqa: BLE001 - settled, then raised again unless it is a failure
         return run.fail(ticket, error)
@@ -211,7 +211,7 @@ async def _acall(ticket: Ticket | Outcome, run: Run) -> Outcome:
         return ticket
     try:
         await run.ledger.abegin(ticket.row, ticket.attempt.task)
-        with run.watch.calling(ticket.attempt, ticket.backend):
+        with run.watch.calling(ticket.attempt, ticket.backend, streamed=False):
             outcome = await _in_time(run, lambda: ticket.backend.acall(ticket.attempt))
     except BaseException as error:  # noqa: BLE001 - settled, then raised again unless it is a failure
         return run.fail(ticket, error)
@@ -281,7 +281,7 @@ def _watched(
 ) -> AbstractContextManager[Iterator[Chunk]]:
     if run.watch is UNWATCHED:
         return opening
-    return Pieces(opening, lambda: run.watch.calling(ticket.attempt, ticket.backend))
+    return Pieces(opening, lambda: run.watch.calling(ticket.attempt, ticket.backend, streamed=True))
 
 
 def _awatched(
@@ -289,7 +289,7 @@ def _awatched(
 ) -> AbstractAsyncContextManager[AsyncIterator[Chunk]]:
     if run.watch is UNWATCHED:
         return opening
-    return AsyncPieces(opening, lambda: run.watch.calling(ticket.attempt, ticket.backend))
+    return AsyncPieces(opening, lambda: run.watch.calling(ticket.attempt, ticket.backend, streamed=True))
 
 
 async def _timed(chunks: AsyncIterator[Chunk], run: Run) -> AsyncGenerator[Chunk]:

@@ -45,7 +45,7 @@ class Watch(Protocol):
         """Its flow said something for the record: who tries first, a verdict, a fallback, an escalation."""
         ...
 
-    def calling(self, attempt: Attempt, backend: Backend) -> AbstractContextManager[object]:
+    def calling(self, attempt: Attempt, backend: Backend, *, streamed: bool) -> AbstractContextManager[object]:
         """What a call's backend works in. Entered once for a call that is made whole.
 
         For a streamed call it is asked for, entered and left once for each piece: the opening, each chunk, the closing.
@@ -83,7 +83,7 @@ class Unwatched:
     def noted(self, note: Note) -> None:
         """See `Watch`."""
 
-    def calling(self, attempt: Attempt, backend: Backend) -> AbstractContextManager[object]:
+    def calling(self, attempt: Attempt, backend: Backend, *, streamed: bool) -> AbstractContextManager[object]:
         """See `Watch`."""
         return _NOTHING
 
@@ -145,8 +145,8 @@ class _ShieldedWatch:
     def noted(self, note: Note) -> None:
         self._shield.safely(self._watch.noted, note)
 
-    def calling(self, attempt: Attempt, backend: Backend) -> AbstractContextManager[object]:
-        made = self._shield.safely(self._watch.calling, attempt, backend)
+    def calling(self, attempt: Attempt, backend: Backend, *, streamed: bool) -> AbstractContextManager[object]:
+        made = self._shield.safely(self._watch.calling, attempt, backend, streamed=streamed)
         return _NOTHING if made is None else _ShieldedContext(made, self._shield)
 
     def kept(self, row: Row, outcome: Outcome | None) -> None:

@@ -6,7 +6,19 @@ import pytest
 import tierwise
 from tierwise import errors
 
-ROOMS = ["fleet", "policies", "strategies", "verifiers", "backends", "limits", "ledger", "config", "audit", "testing"]
+ROOMS = [
+    "fleet",
+    "policies",
+    "strategies",
+    "verifiers",
+    "backends",
+    "limits",
+    "ledger",
+    "config",
+    "audit",
+    "telemetry",
+    "testing",
+]
 
 
 def test_the_public_names_are_these() -> None:
@@ -51,6 +63,7 @@ def test_the_public_names_are_these() -> None:
         "Single",
         "Specialists",
         "Task",
+        "Telemetry",
         "Tier",
         "TierwiseError",
         "Tool",

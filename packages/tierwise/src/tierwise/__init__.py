@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         SessionAffinity,
     )
     from tierwise.strategies import BestOf, Observe, Perspectives, Sandwich, Specialists, Vote
+    from tierwise.telemetry import Telemetry
     from tierwise.verifiers import Agreement, Check, Logprob
 else:
     __getattr__ = lazily(
@@ -48,6 +49,7 @@ else:
             "Sandwich": "strategies",
             "Specialists": "strategies",
             "Vote": "strategies",
+            "Telemetry": "telemetry",
             "Agreement": "verifiers",
             "Check": "verifiers",
             "Logprob": "verifiers",
@@ -108,6 +110,7 @@ __all__ = [
     "Receipt",
     "Reply",
     "SQLiteLedger",
+    "Telemetry",
     # One call from task to receipt
     "Router",
     "TierwiseError",

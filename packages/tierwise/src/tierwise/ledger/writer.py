@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import queue
 import sqlite3
 import sys
@@ -13,6 +12,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
+from tierwise.database import survives_forks
 from tierwise.errors import LedgerError
 from tierwise.flow import Outcome
 from tierwise.ledger.database import connect, explained, transaction
@@ -71,8 +71,7 @@ class Writer:
         self._lost = lost
         self._in_doubt = in_doubt
         self._reset()
-        with _forking:
-            _writers.add(self)
+        survives_forks(self)
 
     def _reset(self) -> None:
         self._queue: queue.SimpleQueue[Write] = queue.SimpleQueue()
@@ -249,39 +248,21 @@ class Writer:
             self._db.close()
             self._db = None
 
+    def before_fork(self) -> None:
+        """See `Forkable`."""
+        self._held.acquire()
+        self._disconnect()
+
+    def after_fork_in_parent(self) -> None:
+        """See `Forkable`."""
+        self._held.release()
+
+    def after_fork_in_child(self) -> None:
+        """See `Forkable`."""
+        self._reset()
+
 
 def _close(ref: weakref.ref[Writer]) -> None:
     writer = ref()
     if writer is not None:
         writer.close()
-
-
-_writers: weakref.WeakSet[Writer] = weakref.WeakSet()
-_paused: list[Writer] = []
-_forking = threading.Lock()
-"""Held during a fork, so that there is one at a time."""
-
-
-def _before_fork() -> None:
-    """A connection must not be open across a fork: SQLite's locks would be lost in one of the two processes."""
-    _forking.acquire()
-    _paused.extend(_writers)
-    for writer in _paused:
-        writer._held.acquire()
-        writer._disconnect()
-
-
-def _after_fork_in_parent() -> None:
-    while _paused:
-        _paused.pop()._held.release()
-    _forking.release()
-
-
-def _after_fork_in_child() -> None:
-    while _paused:
-        _paused.pop()._reset()
-    _forking.release()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

@@ -9,12 +9,9 @@ from typing import Any
 
 import pytest
 from asking import CANARY, Ask, attempt
-from hypothesis import given
-from hypothesis import strategies as st
 from tierwise import ModelSpec, errors
 from tierwise.testing.provider import LoopbackProvider, Reply
 from tierwise_litellm import LiteLLMBackend
-from tierwise_litellm.failures import without_secrets
 
 
 @pytest.mark.parametrize(
@@ -154,20 +151,6 @@ async def test_a_credential_is_shown_nowhere(
     shown = "".join(traceback.format_exception(caught.value)) + repr(caught.value) + repr(telling) + repr(spec)
     assert secret not in shown
     assert "***" in str(caught.value)
-
-
-@given(st.text("abcdefgh ", max_size=60), st.text("0123456789", min_size=8, max_size=30))
-def test_a_secret_is_cut_out_wherever_it_stands(words: str, secret: str) -> None:
-    shown = without_secrets(f"{words}{secret}{words}{secret}", {"extra_headers": {"x-api-key": secret}})
-    assert shown == f"{words}***{words}***"
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["https://host/v1?key=abcdef", "Authorization: Bearer abcdef", "key sk-abcdef012345 is wrong"],
-)
-def test_what_looks_like_a_secret_is_cut_out(text: str) -> None:
-    assert "abcdef" not in without_secrets(text, {})
 
 
 def test_a_failure_is_one_that_a_flow_may_answer(backend: LiteLLMBackend) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, cast
+from typing import Any
 
 from tierwise.backends.failures import failure_kind, retry_after
+from tierwise.backends.secrets import without_secrets
 from tierwise.errors import BackendError, BadResponseError, CallTimeoutError, UnavailableError
 
-__all__ = ["failure", "timed_out", "without_secrets"]
+__all__ = ["failure", "timed_out"]
 
 _LONGEST = 500
 """Characters of a provider's message that are kept."""
@@ -19,11 +19,6 @@ _PREFIX = re.compile(r"^(?:litellm\.)?[A-Za-z_]*(?:Error|Exception|Timeout)(?::|
 """What LiteLLM puts before a provider's words, often several times."""
 
 _NO_KEY = re.compile(r"^missing .{0,40}?(?:credentials|api key)", re.IGNORECASE)
-_SECRET_NAME = re.compile(r"key|token|secret|password|credential|authorization", re.IGNORECASE)
-_SECRET_VARIABLE = re.compile(r"(?:KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS)$")
-_SECRET_SHAPE = re.compile(r"\bsk-[\w-]{6,}|(?<=[?&]key=)[^&\s'\"]+|(?<=Bearer )[^\s'\"]+")
-_SHORTEST_SECRET = 8
-"""Characters. Anything shorter is no credential, and would be cut out of ordinary words."""
 
 
 def failure(error: Exception, model: str, options: Mapping[str, Any], *, streaming: bool) -> BackendError:
@@ -48,13 +43,6 @@ def failure(error: Exception, model: str, options: Mapping[str, Any], *, streami
 def timed_out(model: str, seconds: float) -> CallTimeoutError:
     """The failure of a call that took too long."""
     return CallTimeoutError(f"{model}: no answer within {seconds:.3g} s")
-
-
-def without_secrets(text: str, options: Mapping[str, Any]) -> str:
-    """The text without the credentials of the options and of the environment, and without what looks like one."""
-    for secret in sorted(_secrets(options), key=len, reverse=True):
-        text = text.replace(secret, "***")
-    return _SECRET_SHAPE.sub("***", text)
 
 
 def _without_reply(error: Exception, causes: list[BaseException], text: str, streaming: bool) -> BackendError:
@@ -122,19 +110,3 @@ def _reason(error: Exception, options: Mapping[str, Any]) -> str:
     while match := _PREFIX.match(text):
         text = text[match.end() :]
     return without_secrets(text, options)[:_LONGEST] or type(error).__name__
-
-
-def _secrets(options: Mapping[str, Any]) -> Iterator[str]:
-    named = [v for k, v in _flat(options) if _SECRET_NAME.search(k)]
-    named += [v for k, v in os.environ.items() if _SECRET_VARIABLE.search(k)]
-    for value in named:
-        if isinstance(value, str):
-            yield from (part for part in {value, value.removeprefix("Bearer ")} if len(part) >= _SHORTEST_SECRET)
-
-
-def _flat(options: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    for name, value in options.items():
-        if isinstance(value, Mapping):
-            yield from _flat(cast("Mapping[str, Any]", value))  # headers
-        else:
-            yield name, value

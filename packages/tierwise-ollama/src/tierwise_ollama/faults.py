@@ -7,6 +7,7 @@ import re
 from typing import Any, cast
 from urllib.parse import urlsplit
 
+from tierwise.backends.secrets import without_secrets
 from tierwise.errors import (
     AuthenticationError,
     BackendError,
@@ -74,7 +75,7 @@ def broken_off(url: str, model: str, cause: Exception | str) -> BadResponseError
 
 def from_status(url: str, model: str, status: int, body: bytes, *, retry_after: float | None = None) -> BackendError:
     """The error that an HTTP status other than 200 stands for."""
-    text = _text(body)
+    text = without_secrets(_text(body))
     where = f"Ollama at {url}"
     if 300 <= status < 400:
         return BadResponseError(f"{where} redirects elsewhere ({status}); redirects are not followed", status=status)
@@ -103,7 +104,7 @@ def _failed(where: str, model: str, status: int, text: str) -> BackendError:
 
 def from_line(url: str, model: str, error: Any) -> BackendError:
     """The error that a line of a stream reports under HTTP 200."""
-    said = str(error)[:_SHOWN]
+    said = without_secrets(str(error))[:_SHOWN]
     where = f"Ollama at {url}"
     return _overflow(where, model, said, None) or StreamError(
         f"{where} broke off the answer of {model!r}: {said}", said
@@ -112,8 +113,9 @@ def from_line(url: str, model: str, error: Any) -> BackendError:
 
 def pull_failed(url: str, model: str, error: Any) -> BackendError:
     """A pull that did not end in success."""
-    kind = ModelNotFoundError if _NO_MODEL.search(str(error)) else UnavailableError
-    return kind(f"Ollama at {url} could not pull {model!r}: {error}")
+    said = without_secrets(str(error))
+    kind = ModelNotFoundError if _NO_MODEL.search(said) else UnavailableError
+    return kind(f"Ollama at {url} could not pull {model!r}: {said}")
 
 
 def _overflow(where: str, model: str, text: str, status: int | None) -> OverflowReportedError | None:

@@ -25,19 +25,20 @@ def base_url(host: str | None = None) -> str:
         ConfigError: It is no host.
     """
     given = (host or os.environ.get("OLLAMA_HOST") or "").strip()
+    shown = f"***@{given.rpartition('@')[2]}" if "@" in given else given
     scheme, mark, rest = given.partition("://")
     scheme, rest = (scheme.lower(), rest) if mark else ("http", given)
     try:
         parts = urlsplit(f"//{rest}")
         name, port = parts.hostname or "127.0.0.1", parts.port
     except ValueError as error:
-        raise ConfigError(f"host={given!r} is no host: {error}", setting="host", value=given) from error
+        raise ConfigError(f"host={shown!r} is no host: {error}", setting="host", value=shown) from None
     if scheme not in _PORTS or parts.username is not None:
         raise ConfigError(
-            f"host={given!r} must be http://NAME:PORT or https://NAME:PORT, without a user", setting="host", value=given
+            f"host={shown!r} must be http://NAME:PORT or https://NAME:PORT, without a user", setting="host", value=shown
         )
     name = _ANY_ADDRESS.get(name, name)
     port = port or (_PORTS[scheme] if mark else _OLLAMA_PORT)
     path = parts.path.strip("/")
-    shown = f"[{name}]" if ":" in name else name
-    return f"{scheme}://{shown}:{port}" + (f"/{path}" if path else "")
+    named = f"[{name}]" if ":" in name else name
+    return f"{scheme}://{named}:{port}" + (f"/{path}" if path else "")

@@ -10,6 +10,7 @@ from collections.abc import Collection, Generator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
 
+from tierwise.backends.secrets import without_secrets
 from tierwise.errors import (
     AuthenticationError,
     BackendError,
@@ -76,7 +77,7 @@ def provider_failures(*bad_response: type[Exception]) -> Generator[None]:
     except Exception as error:
         failure = failure_of(error)
         if failure is None and isinstance(error, bad_response):
-            failure = BadResponseError(str(error))
+            failure = BadResponseError(without_secrets(str(error)))
         if failure is None:
             raise
         raise failure from error
@@ -86,7 +87,7 @@ def failure_of(error: Exception) -> BackendError | None:
     """The failure that a client's error stands for; `None` if it is not known as a provider's."""
     known: Any = error
     status = getattr(known, "status_code", None)
-    text = str(error) or type(error).__name__
+    text = without_secrets(str(error)) or type(error).__name__
     names = {kind.__name__ for kind in type(error).__mro__}
     if isinstance(status, int) and status >= 400:
         headers = getattr(getattr(known, "response", None), "headers", None)

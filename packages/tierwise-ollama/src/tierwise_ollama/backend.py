@@ -106,6 +106,10 @@ class OllamaBackend(Backend):
         """Nothing, unless Ollama's cloud runs the model: that price is not known. Asks nothing."""
         return None if self._is_cloud(model) else FREE
 
+    def server(self, model: ModelSpec) -> str | None:
+        """See `Backend`."""
+        return self.url
+
     def models(self) -> list[ModelSpec]:
         """The models that the server has, as entries for a fleet: see `installed`."""
         return [model.spec for model in self.installed()]
@@ -196,9 +200,12 @@ class OllamaBackend(Backend):
         except ModelNotFoundError:
             self._catalog.forget()
             raise
-        async with aclosing(self._stream(prepared, patience)) as chunks:
-            async for chunk in chunks:
-                yield chunk
+        try:
+            async with aclosing(self._stream(prepared, patience)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+        except faults.OverflowReportedError as error:
+            raise prepared.overflow(error) from error
 
     async def _stream(self, call: Prepared, patience: Patience) -> AsyncGenerator[Chunk]:
         name = call.attempt.model.name

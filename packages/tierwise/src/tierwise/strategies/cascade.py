@@ -8,8 +8,8 @@ from typing import Any, Literal
 from tierwise.context import Context
 from tierwise.errors import AllModelsFailedError
 from tierwise.fleet.fleet import Tier
-from tierwise.flow import Flow, Gate, Outcome, Show, held
-from tierwise.strategies.base import Strategy, answer_of, first_answer, first_of, judged, shown
+from tierwise.flow import Flow, Gate, Outcome, Show, held, note
+from tierwise.strategies.base import Strategy, answer_of, first_answer, first_of, judged, moved, shown
 from tierwise.strategies.gates import wants_logprobs
 from tierwise.task import Task
 from tierwise.verifiers.base import VerifierLike, as_verifier
@@ -70,8 +70,10 @@ class Cascade(Strategy):
         tiers = context.climb()
         for tier in tiers:
             top = tier is tiers[-1]
+            if failed:
+                yield from note(moved(failed[-1], tier))
             try:
-                outcome = yield from self._try(task, context, tier, top, reason)
+                outcome = yield from self._try(task, context, tier, top, reason=reason, before=failed)
             except AllModelsFailedError as error:
                 failed.extend(error.outcomes)
                 reason = f"fallback: {tier.name} failed"
@@ -92,7 +94,7 @@ class Cascade(Strategy):
             return unverified
         raise AllModelsFailedError(failed)
 
-    def _try(self, task: Task, context: Context, tier: Tier, top: bool, reason: str) -> Flow[Outcome]:
+    def _try(self, task: Task, context: Context, tier: Tier, top: bool, **told: Any) -> Flow[Outcome]:
         if self._each is not None and not top:
             # Held, whatever it would show by itself: its answer is a draft here.
             return (yield from held(answer_of(self._each, task, context.at(tier), purpose="draft")))
@@ -102,7 +104,7 @@ class Cascade(Strategy):
         if top:
             fields = {"purpose": "answer", "show": shown(task)}
         wanted = self._verifier.wants_logprobs or wants_logprobs(self._gate)
-        return (yield from first_answer(task, tier, reason=reason, logprobs=wanted, **fields))
+        return (yield from first_answer(task, tier, logprobs=wanted, **fields, **told))
 
     def _accepts(self, outcome: Outcome) -> bool:
         verdict = outcome.verdict

@@ -11,6 +11,7 @@ clock, sets no context variable, never yields in `finally` and never catches `Ba
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
@@ -224,7 +225,8 @@ class Verdict:
     conclusive: bool = False
     """Ends the matter: nothing dearer is asked."""
     score: float | None = None
-    """The measured figure, where there is one. It is never invented: a signal that is not there abstains."""
+    """The measured figure, where there is one. It is never invented: a signal that is not there abstains, and so does a
+    score that is no finite number, whatever the verifier made of it."""
     threshold: float | None = None
     calibrated: bool | None = None
     """Whether the threshold comes from calibration on labelled rows; `None` where there is no threshold."""
@@ -232,6 +234,14 @@ class Verdict:
     """Whether the evidence may repeat words of the request, of a model or of a program. It counts as content then, and
     a ledger that keeps no content leaves it out. True unless a verifier says otherwise."""
     parts: tuple[Verdict, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.score is not None and not math.isfinite(self.score):
+            put = object.__setattr__
+            put(self, "evidence", f"a score of {self.score} proves nothing: {self.evidence}")
+            put(self, "result", "abstain")
+            put(self, "conclusive", False)
+            put(self, "score", None)
 
     @property
     def accepted(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
@@ -19,6 +20,10 @@ __all__ = ["columns", "csv_lines", "json_lines", "neutral", "record"]
 
 _USAGE = tuple(f.name for f in fields(Usage))
 _ACTIVE = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001 - spreadsheets read these too
+_CONTROLS = [c for c in (*range(32), *range(127, 160)) if chr(c) not in "\n\t"]
+_DIRECTIONS = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
+_DROPPED = dict.fromkeys((*_CONTROLS, *_DIRECTIONS))
+"""What a terminal would obey, and what turns text around."""
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
@@ -38,9 +43,16 @@ def record(row: Row) -> dict[str, Any]:
         if field.name == "usage":
             flat |= {name: None if value is None else getattr(value, name) for name in _USAGE}
         else:
-            flat[field.name] = format(value, "f") if isinstance(value, Decimal) else value
+            flat[field.name] = _plain(value)
     flat["started_at"] = datetime.fromtimestamp(row.started_at, UTC).isoformat(timespec="microseconds")
     return flat
+
+
+def _plain(value: Any) -> Any:
+    """The value as JSON can hold it: what is no finite number is no figure."""
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def json_lines(rows: Iterable[Row]) -> Iterator[str]:
@@ -51,7 +63,8 @@ def json_lines(rows: Iterable[Row]) -> Iterator[str]:
 def csv_lines(rows: Iterable[Row], kind: type[Row] = Row) -> Iterator[str]:
     """A header line and one line for each row, in the form of RFC 4180. Unknown values are empty cells.
 
-    Text that a spreadsheet would run as a formula gets an apostrophe before it.
+    Text that a spreadsheet would run as a formula gets an apostrophe before it. Controls are left out, but for tabs and
+    line breaks.
     """
     names = columns(kind)
     yield _csv_line(names)
@@ -61,10 +74,16 @@ def csv_lines(rows: Iterable[Row], kind: type[Row] = Row) -> Iterator[str]:
 
 
 def neutral(value: Any) -> Any:
-    """A cell that no spreadsheet takes for a formula; numbers stay as they are."""
-    if isinstance(value, str) and value.startswith(_ACTIVE) and not _NUMBER.fullmatch(value):
-        return f"'{value}"
-    return value
+    """A cell that no spreadsheet takes for a formula and no terminal for an order; numbers stay as they are."""
+    if not isinstance(value, str):
+        return value
+    text = value if value.isprintable() else _printed(value)
+    return f"'{text}" if text.startswith(_ACTIVE) and not _NUMBER.fullmatch(text) else text
+
+
+def _printed(text: str) -> str:
+    """Text that can be written to a file and shown: UTF-8 cannot express halves of surrogate pairs."""
+    return text.translate(_DROPPED).encode("utf-8", "replace").decode()
 
 
 def _csv_line(cells: Iterable[Any]) -> str:

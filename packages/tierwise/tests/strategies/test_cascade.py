@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from tierwise.errors import AllModelsFailedError
-from tierwise.flow import Outcome, Prefix, Show, Verdict
+from tierwise.flow import Moved, Outcome, Prefix, Show, Verdict
 from tierwise.strategies import BestOf, Cascade, Single, Vote
 from tierwise.task import Task
 from tierwise.verifiers import NotEmpty
@@ -29,6 +29,24 @@ def test_a_single_answer_is_shown_live_and_falls_back_upwards(bench: Bench) -> N
     assert ran.attempts[1].reason == "fallback: x:small failed"
     assert ran.attempts[2].reason == "fallback: small failed"
     assert ran.outcome.text == "from medium"
+
+
+def moves(ran: Ran) -> list[tuple[str, str, str]]:
+    return [(n.kind, n.source, n.target) for n in ran.notes if isinstance(n, Moved)]
+
+
+def test_fallbacks_and_escalations_are_noted(bench: Bench) -> None:
+    answers = {"small": DOWN, "spare": "weak", "medium": DOWN, "large": "x"}
+    assert moves(bench.run(Cascade(no), answers)) == [
+        ("fallback", "small", "small"),
+        ("escalation", "small", "medium"),
+        ("fallback", "medium", "large"),
+    ]
+    assert moves(bench.run(Single(), {"small": DOWN, "spare": DOWN, "medium": "x"})) == [
+        ("fallback", "small", "small"),
+        ("fallback", "small", "medium"),
+    ]
+    assert moves(bench.run(Cascade(yes), "x")) == []
 
 
 def test_a_typed_answer_is_held(bench: Bench) -> None:

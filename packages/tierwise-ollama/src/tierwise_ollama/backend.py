@@ -200,12 +200,9 @@ class OllamaBackend(Backend):
         except ModelNotFoundError:
             self._catalog.forget()
             raise
-        try:
-            async with aclosing(self._stream(prepared, patience)) as chunks:
-                async for chunk in chunks:
-                    yield chunk
-        except faults.OverflowReportedError as error:
-            raise prepared.overflow(error) from error
+        async with aclosing(self._stream(prepared, patience)) as chunks:
+            async for chunk in chunks:
+                yield chunk
 
     async def _stream(self, call: Prepared, patience: Patience) -> AsyncGenerator[Chunk]:
         name = call.attempt.model.name

@@ -200,9 +200,12 @@ class OllamaBackend(Backend):
         except ModelNotFoundError:
             self._catalog.forget()
             raise
-        async with aclosing(self._stream(prepared, patience)) as chunks:
-            async for chunk in chunks:
-                yield chunk
+        try:
+            async with aclosing(self._stream(prepared, patience)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+        except faults.OverflowReportedError as error:
+            raise prepared.overflow(error) from error
 
     async def _stream(self, call: Prepared, patience: Patience) -> AsyncGenerator[Chunk]:
         name = call.attempt.model.name

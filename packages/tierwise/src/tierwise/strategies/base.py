@@ -7,8 +7,16 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias, cast
 
 from tierwise.context import Context
-from tierwise.errors import AllModelsFailedError, BadResponseError, ConfigError, NoModelError, RoutingError
+from tierwise.errors import (
+    AllModelsFailedError,
+    BadResponseError,
+    ConfigError,
+    ContextOverflowError,
+    NoModelError,
+    RoutingError,
+)
 from tierwise.fleet.fleet import Tier
+from tierwise.fleet.model import ModelSpec
 from tierwise.flow import Attempt, Flow, Judged, Moved, Outcome, Purpose, Show, Verdict, call, gather, note, revised
 from tierwise.task import Task
 from tierwise.values import evolve
@@ -68,12 +76,15 @@ def shown(task: Task) -> Show:
     return Show.LIVE if task.output_schema is None else Show.HOLD
 
 
-def first_answer(task: Task, tier: Tier, **fields: Any) -> Flow[Outcome]:
+def first_answer(task: Task, tier: Tier, *, before: Sequence[Outcome] = (), **fields: Any) -> Flow[Outcome]:
     """The first model of the tier that answers: the later models are fallbacks for the earlier.
+
+    Once the request was too long for a model, those whose context is known to be no larger are passed over.
 
     Args:
         task: What is asked.
         tier: Whose models are asked, in order.
+        before: What other tiers made of the same task.
         **fields: Fields of the `Attempt`. Log probabilities are not asked of a model that is known to give none.
 
     Raises:
@@ -81,6 +92,8 @@ def first_answer(task: Task, tier: Tier, **fields: Any) -> Flow[Outcome]:
     """
     failed: list[Outcome] = []
     for model in tier.models:
+        if _is_too_small(model, (*before, *failed)):
+            continue
         reason = f"fallback: {failed[-1].attempt.model.key} failed" if failed else fields.get("reason", "")
         logprobs = fields.get("logprobs", False) and model.can("logprobs") is not False
         own = {"reason": reason, "logprobs": logprobs}
@@ -114,10 +127,16 @@ def first_of(task: Task, tiers: Sequence[Tier], **fields: Any) -> Flow[Outcome]:
         if failed:
             yield from note(moved(failed[-1], tier))
         try:
-            return (yield from first_answer(task, tier, **(fields | {"reason": reason})))
+            return (yield from first_answer(task, tier, before=failed, **(fields | {"reason": reason})))
         except AllModelsFailedError as error:
             failed.extend(error.outcomes)
     raise AllModelsFailedError(failed)
+
+
+def _is_too_small(model: ModelSpec, failed: Iterable[Outcome]) -> bool:
+    room = model.context
+    overflowed = (o.attempt.model.context for o in failed if isinstance(o.error, ContextOverflowError))
+    return room is not None and any(tried is not None and tried >= room for tried in overflowed)
 
 
 def moved(last: Outcome, tier: Tier) -> Moved:

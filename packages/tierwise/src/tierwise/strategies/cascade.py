@@ -73,7 +73,7 @@ class Cascade(Strategy):
             if failed:
                 yield from note(moved(failed[-1], tier))
             try:
-                outcome = yield from self._try(task, context, tier, top, reason)
+                outcome = yield from self._try(task, context, tier, top, reason=reason, before=failed)
             except AllModelsFailedError as error:
                 failed.extend(error.outcomes)
                 reason = f"fallback: {tier.name} failed"
@@ -94,7 +94,7 @@ class Cascade(Strategy):
             return unverified
         raise AllModelsFailedError(failed)
 
-    def _try(self, task: Task, context: Context, tier: Tier, top: bool, reason: str) -> Flow[Outcome]:
+    def _try(self, task: Task, context: Context, tier: Tier, top: bool, **told: Any) -> Flow[Outcome]:
         if self._each is not None and not top:
             # Held, whatever it would show by itself: its answer is a draft here.
             return (yield from held(answer_of(self._each, task, context.at(tier), purpose="draft")))
@@ -104,7 +104,7 @@ class Cascade(Strategy):
         if top:
             fields = {"purpose": "answer", "show": shown(task)}
         wanted = self._verifier.wants_logprobs or wants_logprobs(self._gate)
-        return (yield from first_answer(task, tier, reason=reason, logprobs=wanted, **fields))
+        return (yield from first_answer(task, tier, logprobs=wanted, **fields, **told))
 
     def _accepts(self, outcome: Outcome) -> bool:
         verdict = outcome.verdict

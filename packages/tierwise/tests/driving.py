@@ -17,6 +17,8 @@ from tierwise.errors import (
 )
 from tierwise.flow import Attempt, Chunk, Flow, GateAnswer, Outcome, Prefix, call
 from tierwise.ledger.rows import Row
+from tierwise.limits import Call, Limit
+from tierwise.state import Claim, MemoryState, Slot
 from tierwise.strategies import (
     Single,
     Strategy,
@@ -35,28 +37,39 @@ FLEET = Fleet(
 
 
 class Reservation:
-    def __init__(self) -> None:
+    def __init__(self, call_id: str) -> None:
+        self.call_id = call_id
         self.settled: list[Outcome] = []
 
-    def settle(self, outcome: Outcome) -> None:
-        self.settled.append(outcome)
 
-
-class Counting:
+class Counting(Limit):
     """A limit that refuses the models it is told to, and counts what it gave."""
 
-    def __init__(self, *refused: str) -> None:
+    def __init__(self, *refused: str, name: str = "test") -> None:
+        self.name = name
         self.refused = refused
         self.given: list[Reservation] = []
 
-    def reserve(self, attempt: Attempt) -> Reservation:
-        if attempt.model.name in self.refused:
-            raise LimitError(f"{attempt.model.name} is over its limit", limit="test")
-        self.given.append(Reservation())
-        return self.given[-1]
+    def claims(self, call: Call) -> Sequence[Claim]:
+        if call.attempt.model.name in self.refused:
+            raise LimitError(f"{call.attempt.model.name} is over its limit", limit="test")
+        self.given.append(Reservation(call.attempt.call_id))
+        return [Slot(self.name, size=1_000)]
+
+    def settled(self, claim: Claim, outcome: Outcome, call: Call) -> Claim:
+        (given,) = (r for r in self.given if r.call_id == call.attempt.call_id)
+        given.settled.append(outcome)
+        return claim
 
     def is_balanced(self) -> bool:
         return all(len(r.settled) == 1 for r in self.given)
+
+
+def nothing_is_held(made: Router) -> bool:
+    """True if the router's state has no reservation left, of whatever kind."""
+    state = made._state
+    assert isinstance(state, MemoryState)
+    return state.held == 0
 
 
 def router(backend: ScriptedBackend, strategy: Strategy | None = None, **options: Any) -> Router:

@@ -27,7 +27,7 @@ from tierwise.strategies import (
 )
 from tierwise.testing import ScriptedBackend, Step, Stream
 
-from .driving import DOWN, DRIVERS, Counting, Got, Stop, by_astream, by_stream, gate, router, sure
+from .driving import DOWN, DRIVERS, Counting, Got, Stop, by_astream, by_stream, gate, nothing_is_held, router, sure
 
 # One set of rules: whatever the strategy and whatever comes back, the four agree.
 
@@ -103,8 +103,10 @@ def test_all_drivers_give_the_same_answer_with_the_same_calls_and_show_nothing_e
     for drive in DRIVERS:
         backend = ScriptedBackend({"*": same_for_the_same_call(steps)})
         limit = Counting(*refused)
-        got.append(drive(router(backend, strategy, limits=[limit]), task))
+        made = router(backend, strategy, limits=[limit])
+        got.append(drive(made, task))
         assert limit.is_balanced()
+        assert nothing_is_held(made)
         assert backend.open_calls == 0
         sent = [r for r in got[-1].rows if r.state == "settled"]
         if got[-1].answer is not None:
@@ -132,8 +134,10 @@ def test_what_breaks_may_have_shown_its_beginning_and_nothing_else(
     for drive in (by_stream, by_astream):
         limit = Counting()
         backend = ScriptedBackend({"*": same_for_the_same_call([*steps, BREAK])})
-        got = drive(router(backend, strategy, limits=[limit]), task)
+        made = router(backend, strategy, limits=[limit])
+        got = drive(made, task)
         assert limit.is_balanced()
+        assert nothing_is_held(made)
         assert backend.open_calls == 0
         if isinstance(got.error, StreamBrokenError):
             assert got.text == got.error.partial == "good beginning"
@@ -175,9 +179,11 @@ def test_every_strategy_can_be_ended_at_every_call(strategy: Strategy, answer: s
 
             limit = Counting()
             backend = ScriptedBackend({"*": step})
+            made = router(backend, strategy, limits=[limit])
             with suppress(Stop):
-                drive(router(backend, strategy, limits=[limit]), Task("q"))
+                drive(made, Task("q"))
             assert limit.is_balanced()
+            assert nothing_is_held(made)
             assert backend.open_calls == 0
 
 
@@ -198,4 +204,5 @@ async def test_every_strategy_can_be_left_at_every_chunk(strategy: Strategy, ans
                     if left <= 0:
                         break
         assert limit.is_balanced()
+        assert nothing_is_held(made)
         assert backend.open_calls == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections.abc import Sequence
 from typing import cast
 
 import pytest
@@ -11,6 +12,8 @@ from tierwise import Fleet, ModelSpec, Price, Router, Task, Tier
 from tierwise.fleet import Usage
 from tierwise.flow import Attempt, Outcome, Verdict
 from tierwise.ledger.rows import Row
+from tierwise.limits import Call
+from tierwise.state import Claim
 from tierwise.strategies import (
     Cascade,
     Single,
@@ -18,7 +21,7 @@ from tierwise.strategies import (
 )
 from tierwise.testing import ScriptedBackend
 
-from .driving import FLEET, Counting, Driver, Reservation, every_driver, router, sure
+from .driving import FLEET, Counting, Driver, every_driver, nothing_is_held, router, sure
 
 
 @every_driver
@@ -31,27 +34,22 @@ def test_a_refused_reservation_is_an_outcome_that_cost_nothing_and_the_flow_fall
 
 
 @every_driver
-def test_a_limit_that_breaks_gives_back_what_the_others_set_aside(drive: Driver) -> None:
-    class Broken:
-        def reserve(self, attempt: Attempt) -> Reservation:
-            raise OSError("the store is down")
+def test_a_limit_that_breaks_leaves_nothing_set_aside(drive: Driver) -> None:
+    class Broken(Counting):
+        def claims(self, call: Call) -> Sequence[Claim]:
+            raise OSError("the limit is broken")
 
-    limit = Counting()
-    with pytest.raises(OSError, match="store is down"):
-        drive(router(ScriptedBackend({"*": "x"}), limits=[limit, Broken()]), Task("q"))
-    assert len(limit.given) == 1
-    assert limit.is_balanced()
+    made = router(ScriptedBackend({"*": "x"}), limits=[Counting(), Broken(name="broken")])
+    with pytest.raises(OSError, match="limit is broken"):
+        drive(made, Task("q"))
+    assert nothing_is_held(made)
 
 
 @every_driver
-def test_every_reservation_is_settled_even_if_one_cannot_be_or_the_ledger_breaks(drive: Driver) -> None:
-    class Stuck(Reservation):
-        def settle(self, outcome: Outcome) -> None:
+def test_every_claim_is_settled_even_if_one_limit_cannot_tell_or_the_ledger_breaks(drive: Driver) -> None:
+    class Stuck(Counting):
+        def settled(self, claim: Claim, outcome: Outcome, call: Call) -> Claim:
             raise OSError("stuck")
-
-    class Sticky:
-        def reserve(self, attempt: Attempt) -> Reservation:
-            return Stuck()
 
     class Full:
         def begin(self, row: Row, task: Task) -> None: ...
@@ -59,14 +57,18 @@ def test_every_reservation_is_settled_even_if_one_cannot_be_or_the_ledger_breaks
         def settle(self, row: Row, outcome: Outcome | None = None) -> None:
             raise OSError("disk full")
 
-    first, last = Counting(), Counting()
+    first, last = Counting(name="first"), Counting(name="last")
+    made = router(ScriptedBackend({"*": "x"}), limits=[first, Stuck(name="stuck"), last])
     with pytest.raises(OSError, match="stuck"):
-        drive(router(ScriptedBackend({"*": "x"}), limits=[first, Sticky(), last]), Task("q"))
+        drive(made, Task("q"))
     assert first.is_balanced()
     assert last.is_balanced()
+    assert nothing_is_held(made)
+    made = router(ScriptedBackend({"*": "x"}), limits=[first], ledger=Full())
     with pytest.raises(OSError, match="disk full"):
-        drive(router(ScriptedBackend({"*": "x"}), limits=[first], ledger=Full()), Task("q"))
+        drive(made, Task("q"))
     assert first.is_balanced()
+    assert nothing_is_held(made)
 
 
 @every_driver

@@ -8,6 +8,7 @@ from tierwise.fleet import FREE, Fleet, ModelSpec, Price, Tier, Usage
 from tierwise.flow import Attempt, Outcome, Verdict
 from tierwise.lazy import lazily
 from tierwise.ledger import Receipt
+from tierwise.limits import Budget
 from tierwise.policies import AfterError, Always, HighStakes, JobTable, Rule
 from tierwise.reply import Reply
 from tierwise.router import Router
@@ -96,6 +97,8 @@ __all__ = [
     "Single",
     "Specialists",
     "Vote",
+    # May this call go now?
+    "Budget",
     # Was the answer good?
     "Agreement",
     "Check",

@@ -9,7 +9,7 @@ asyncio and thread pools are imported where they are used: together they would t
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
     AbstractContextManager,
@@ -22,10 +22,11 @@ from contextvars import copy_context
 from typing import TypeVar, cast
 
 from tierwise.backends.base import replay
+from tierwise.effects import Paused
 from tierwise.flow import Attempt, Chunk, Flow, Outcome, Show
 from tierwise.observer import UNWATCHED, AsyncPieces, Pieces
 from tierwise.passage import Passage
-from tierwise.run import Run, Steps, Ticket, commits
+from tierwise.run import Admitted, Run, Steps, Ticket, commits
 
 __all__ = ["AsyncOpened", "Opened", "aopened", "arun", "opened", "run"]
 
@@ -162,7 +163,7 @@ async def _acalls(attempts: tuple[Attempt, ...], run: Run) -> tuple[Outcome, ...
         return (await _aone(attempts[0], run),)
     import asyncio
 
-    admitted = run.admit_all(attempts)
+    admitted = await run.aadmit_all(attempts)
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(_acall(ticket, run)) for ticket in admitted]
@@ -171,7 +172,7 @@ async def _acalls(attempts: tuple[Attempt, ...], run: Run) -> tuple[Outcome, ...
         raise error from error.__cause__
     finally:
         # A task that is cancelled before its first step never runs, and so never settles its call.
-        run.withdraw(admitted, asyncio.CancelledError())
+        await run.awithdraw(admitted, asyncio.CancelledError())
     return tuple(task.result() for task in tasks)
 
 
@@ -183,7 +184,7 @@ def _one(attempt: Attempt, run: Run) -> Outcome:
 
 async def _aone(attempt: Attempt, run: Run) -> Outcome:
     if attempt.show != Show.GATED:
-        return await _acall(run.admit(attempt), run)
+        return await _acall(await run.aadmit(attempt), run)
     stream = _AsyncStream(attempt, run, shown=False)
     async with aclosing(stream.chunks) as chunks:
         async for _ in chunks:
@@ -191,9 +192,17 @@ async def _aone(attempt: Attempt, run: Run) -> Outcome:
     return stream.outcome
 
 
-def _call(ticket: Ticket | Outcome, run: Run) -> Outcome:
+def _call(admitted: Admitted, run: Run) -> Outcome:
+    ticket = run.resume(admitted) if isinstance(admitted, Paused) else admitted
     if isinstance(ticket, Outcome):
         return ticket
+    try:
+        return _made(ticket, run)
+    finally:
+        run.release(ticket)
+
+
+def _made(ticket: Ticket, run: Run) -> Outcome:
     try:
         run.ledger.begin(ticket.row, ticket.attempt.task)
         with run.watch.calling(ticket.attempt, ticket.backend, streamed=False):
@@ -206,9 +215,17 @@ def _call(ticket: Ticket | Outcome, run: Run) -> Outcome:
     return commits(outcome)
 
 
-async def _acall(ticket: Ticket | Outcome, run: Run) -> Outcome:
+async def _acall(admitted: Admitted, run: Run) -> Outcome:
+    ticket = await run.aresume(admitted) if isinstance(admitted, Paused) else admitted
     if isinstance(ticket, Outcome):
         return ticket
+    try:
+        return await _amade(ticket, run)
+    finally:
+        await run.arelease(ticket)
+
+
+async def _amade(ticket: Ticket, run: Run) -> Outcome:
     try:
         await run.ledger.abegin(ticket.row, ticket.attempt.task)
         with run.watch.calling(ticket.attempt, ticket.backend, streamed=False):
@@ -222,9 +239,19 @@ def _stream(attempt: Attempt, run: Run, *, shown: bool) -> Generator[Chunk, None
     ticket = run.admit(attempt)
     if isinstance(ticket, Outcome):
         return ticket
+    try:
+        rest, outcome = yield from _streamed(ticket, run, shown=shown)
+    finally:
+        run.release(ticket)
+    yield from rest
+    return outcome
+
+
+def _streamed(ticket: Ticket, run: Run, *, shown: bool) -> Generator[Chunk, None, tuple[Sequence[Chunk], Outcome]]:
+    """The chunks while they come; returns those that may be shown after the stream's end, and the outcome."""
     passage = Passage(ticket, run, shown=shown)
     try:
-        run.ledger.begin(ticket.row, attempt.task)
+        run.ledger.begin(ticket.row, ticket.attempt.task)
         with _watched(ticket, run, ticket.backend.open(ticket.attempt)) as chunks:
             for chunk in chunks:
                 yield from passage.feed(chunk)
@@ -234,10 +261,8 @@ def _stream(attempt: Attempt, run: Run, *, shown: bool) -> Generator[Chunk, None
         passage.left()
         raise
     except BaseException as error:  # noqa: BLE001 - settled, then raised again unless it is a failure
-        return passage.broken(error)
-    rest, outcome = passage.end()
-    yield from rest
-    return outcome
+        return (), passage.broken(error)
+    return passage.end()
 
 
 class _AsyncStream:
@@ -247,15 +272,26 @@ class _AsyncStream:
 
     def __init__(self, attempt: Attempt, run: Run, *, shown: bool) -> None:
         self.chunks = self._run(attempt, run, shown)
+        self._rest: Sequence[Chunk] = ()
 
     async def _run(self, attempt: Attempt, run: Run, shown: bool) -> AsyncGenerator[Chunk]:
-        ticket = run.admit(attempt)
+        ticket = await run.aadmit(attempt)
         if isinstance(ticket, Outcome):
             self.outcome = ticket
             return
+        try:
+            async with aclosing(self._streamed(ticket, run, shown)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+        finally:
+            await run.arelease(ticket)
+        for ready in self._rest:
+            yield ready
+
+    async def _streamed(self, ticket: Ticket, run: Run, shown: bool) -> AsyncGenerator[Chunk]:
         passage = Passage(ticket, run, shown=shown)
         try:
-            await run.ledger.abegin(ticket.row, attempt.task)
+            await run.ledger.abegin(ticket.row, ticket.attempt.task)
             async with AsyncExitStack() as stack:
                 opening = _awatched(ticket, run, ticket.backend.aopen(ticket.attempt))
                 chunks = await _in_time(run, lambda: stack.enter_async_context(opening))
@@ -271,9 +307,7 @@ class _AsyncStream:
         except BaseException as error:  # noqa: BLE001 - settled, then raised again unless it is a failure
             self.outcome = passage.broken(error)
             return
-        rest, self.outcome = passage.end()
-        for ready in rest:
-            yield ready
+        self._rest, self.outcome = passage.end()
 
 
 def _watched(

@@ -15,6 +15,10 @@ TierwiseError
  |    +-- InvalidRequestError
  |         +-- ContextOverflowError
  +-- LimitError               a limit refused the call; nothing was sent or spent
+ |    +-- BudgetExceededError (a RunError too)
+ |    +-- UnpricedError       what the call would cost is not known, and a budget counts it
+ |    +-- LimitStateError     the state that the limits stand on is lost
+ +-- StateError               the state cannot be reached or read
  +-- RunError                 the run as a whole failed; carries every attempt
  |    +-- AllModelsFailedError
  |    +-- RejectedError       no model gave an answer of the required shape
@@ -32,6 +36,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from decimal import Decimal
     from pathlib import Path
 
     from tierwise.flow import Outcome
@@ -42,6 +47,7 @@ __all__ = [
     "AuthenticationError",
     "BackendError",
     "BadResponseError",
+    "BudgetExceededError",
     "CallTimeoutError",
     "ConfigError",
     "ConfigFileError",
@@ -51,6 +57,7 @@ __all__ = [
     "InvalidRequestError",
     "LedgerError",
     "LimitError",
+    "LimitStateError",
     "MissingExtraError",
     "ModelNotFoundError",
     "NoModelError",
@@ -59,11 +66,13 @@ __all__ = [
     "RoutingError",
     "RunError",
     "ServerBusyError",
+    "StateError",
     "StreamBrokenError",
     "TierwiseError",
     "TrustError",
     "UnavailableError",
     "UnknownNameError",
+    "UnpricedError",
 ]
 
 
@@ -207,7 +216,10 @@ class LimitError(TierwiseError):
         value: What the call would have brought the total to.
         allowed: The limit's own figure.
         retry_after: Seconds after which it may be tried again, where that is known.
+        final: Whether the run ends with it. Otherwise a flow falls back on it, as on a call that failed.
     """
+
+    final = False
 
     def __init__(
         self, message: str, *, limit: str, value: Any = None, allowed: Any = None, retry_after: float | None = None
@@ -229,6 +241,58 @@ class RunError(TierwiseError):
 
     attempts: Sequence[Row] = ()
     run_id: str = ""
+
+
+class BudgetExceededError(LimitError, RunError):
+    """The next call may cost more than a budget has left.
+
+    Args:
+        message: What was spent, by whom, and what the call would take.
+        limit: The budget's name.
+        unit: What it counts: `usd` or `tokens`.
+        allowed: The cap, in that unit.
+        spent: What is spent, in that unit.
+        reserved: What calls under way have set aside, in that unit.
+        value: What the call would bring the total to.
+        retry_after: Seconds until its window ends, where it has one.
+
+    Attributes:
+        final: True where the budget says that the run stops.
+        outcome: The best answer so far that nothing rejected, if there is one: it is paid for.
+    """
+
+    outcome: Outcome | None = None
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        limit: str,
+        unit: str,
+        allowed: Decimal | int,
+        spent: Decimal | int,
+        reserved: Decimal | int,
+        value: Decimal | int,
+        retry_after: float | None = None,
+        final: bool = False,
+    ) -> None:
+        super().__init__(message, limit=limit, value=value, allowed=allowed, retry_after=retry_after)
+        self.unit = unit
+        self.spent = spent
+        self.reserved = reserved
+        self.final = final
+
+
+class UnpricedError(LimitError):
+    """What the call would cost is not known, and a budget in USD counts it."""
+
+
+class LimitStateError(LimitError):
+    """The state that the limits stand on is lost, and they are to be closed then."""
+
+
+class StateError(TierwiseError):
+    """The state cannot be reached or read."""
 
 
 class AllModelsFailedError(RunError):

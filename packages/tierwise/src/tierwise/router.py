@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, closing, contextmanager
 from copy import copy
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tierwise import drive
+from tierwise.admission import OnStateLoss
 from tierwise.backends.registry import BackendLike, Backends
 from tierwise.context import Context, Decision, resolve
 from tierwise.errors import AllModelsFailedError, RejectedError, RunError
@@ -18,7 +21,9 @@ from tierwise.fleet.pricing import Pricing
 from tierwise.flow import Chunk, Decided, Flow, Outcome, note
 from tierwise.ledger.base import Ledger, NoLedger
 from tierwise.ledger.receipt import Receipt
-from tierwise.limits.base import Limit
+from tierwise.limits import Budget, BudgetScope, Limit, Spending
+from tierwise.limits.base import named_apart
+from tierwise.limits.scope import OwnBudget, enclosing, read
 from tierwise.observer import UNWATCHED, Ending, Observer, shielded
 from tierwise.policies.base import PolicyLike, as_policy
 from tierwise.policies.default import default_policy
@@ -51,14 +56,17 @@ class Router:
             judge.
         backends: What calls each provider, by the prefix of its models (`*` for all others); by default the installed
             packages. A plain function will do.
-        limits: What may refuse a call.
+        limits: What may refuse a call, e.g. `Budget(usd=5, per="day")`.
         ledger: Where every call is kept: a `Ledger`, or a path for one in SQLite. By default only receipts are kept.
-        state: What is remembered between runs; in this process by default.
+        state: What is remembered between runs, limits included; in this process by default.
+        on_state_loss: What becomes of a call whose limits cannot be asked, because the state is lost. `fail_closed`: it
+            is refused. `fail_open`: it goes without them. Both are logged, and told on the reply.
         telemetry: Who is told of every run and call: `Telemetry()` makes spans and metrics of OpenTelemetry of them.
             Nobody by default.
 
     Raises:
         UnknownNameError: The policy or the strategy names a tier or a model that the fleet does not have.
+        ConfigError: Two limits have the same name.
     """
 
     def __init__(
@@ -71,13 +79,15 @@ class Router:
         limits: Sequence[Limit] = (),
         ledger: Ledger | str | Path | None = None,
         state: State | None = None,
+        on_state_loss: OnStateLoss = "fail_closed",
         telemetry: Observer | None = None,
     ) -> None:
         self._policy = as_policy(policy) if policy is not None else default_policy()
         self._strategy = strategy if strategy is not None else Cascade()
-        self._limits = tuple(limits)
+        self._limits = named_apart(limits)
         self._ledger = _ledger(ledger)
         self._state: State = state if state is not None else MemoryState()
+        self._on_state_loss: OnStateLoss = on_state_loss
         self._observer = shielded(telemetry)
         self._free = free_verifier()
         for ref in self._policy.refs():
@@ -187,6 +197,34 @@ class Router:
             session.stream = AsyncReplyStream(chunks, session.receipt)
             yield session.stream
 
+    def budget(self, usd: Decimal | float | str | None = None, **options: Any) -> BudgetScope:
+        """A budget for all runs that begin in a `with` block, on top of every other: `with router.budget(usd=0.20):`.
+
+        Blocks nest: a call counts against each that encloses its run. Runs of other routers with the same state count
+        too.
+
+        Args:
+            usd: The cap in USD.
+            **options: Further arguments of `Budget`.
+
+        Raises:
+            ConfigError: See `Budget`.
+        """
+        return BudgetScope(OwnBudget(usd=usd, **options), self._state)
+
+    def spending(
+        self, budget: Budget, *, run: str = "", session: str | None = None, tag: str | None = None
+    ) -> Spending:
+        """What of a budget is spent, set aside and left. Asks the state.
+
+        Args:
+            budget: One of the router's limits.
+            run: The run whose account is read, where each has one.
+            session: The session whose account is read, where each has one.
+            tag: The tag whose account is read, where each has one.
+        """
+        return read(budget, budget.scope(time.time(), run=run, session=session, tag=tag), self._state)
+
     def _settled(self, decision: Decision | None, context: Context) -> Decision:
         if decision is None:
             decision = Decision(context.ladder[0].name, rule="default", reason="no rule applies: the lowest tier tries")
@@ -216,7 +254,8 @@ class _Session:
             pricing=router._pricing,
             ledger=router._ledger,
             state=router._state,
-            limits=router._limits,
+            limits=(*router._limits, *enclosing(router._state)),
+            on_state_loss=router._on_state_loss,
             observer=router._observer,
         )
 

@@ -9,29 +9,39 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
+from tierwise.admission import Held, Limits, OnStateLoss
 from tierwise.backends.base import Backend
 from tierwise.backends.registry import Backends
 from tierwise.backends.repair import repaired
+from tierwise.backends.secrets import without_secrets
 from tierwise.context import Decision
-from tierwise.errors import BackendError, DeadlineError, FlowError, LedgerError, LimitError, TrustError
+from tierwise.effects import Effects, Paused, abegun, aperform, begun, perform
+from tierwise.errors import (
+    BackendError,
+    BudgetExceededError,
+    DeadlineError,
+    FlowError,
+    LedgerError,
+    LimitError,
+    TrustError,
+)
 from tierwise.fleet.price import Cost, Usage
 from tierwise.fleet.pricing import Pricing
-from tierwise.flow import Attempt, Decided, Flow, Judged, Moved, Note, Outcome, Purpose, Show, Stated
+from tierwise.flow import Attempt, Decided, Flow, Judged, Moved, Note, Outcome, Purpose, Show, Stated, Verdict
 from tierwise.ids import new_id
 from tierwise.ledger.base import Ledger
 from tierwise.ledger.rows import Row
-from tierwise.limits.base import Limit, Reservation
+from tierwise.limits.base import Limit
 from tierwise.observer import UNWATCHED, Observer
-from tierwise.state import State
+from tierwise.state import Observed, State
 from tierwise.task import CHARS_PER_TOKEN, Task
 from tierwise.values import evolve
 
-__all__ = ["INTERRUPTED", "Run", "Steps", "Ticket", "commits", "counted", "estimated"]
+__all__ = ["INTERRUPTED", "Admitted", "Run", "Steps", "Ticket", "commits", "counted", "estimated"]
 
 T = TypeVar("T")
 
@@ -40,6 +50,9 @@ INTERRUPTED = "interrupted"
 
 DELIVERED: frozenset[Purpose] = frozenset({"answer", "synthesis"})
 """What a call can be for whose answer the user gets."""
+
+HELPERS: frozenset[Purpose] = frozenset({"judge", "classify", "check", "plan"})
+"""What a call can be for that is no answer to what the user asked."""
 
 _ZERO = Decimal(0)
 
@@ -53,15 +66,16 @@ class Ticket:
     started: float
     """Monotonic seconds."""
     row: Row
-    reservations: list[Reservation] = field(default_factory=list[Reservation])
-    settled: bool = False
+    held: Held
+    outcome: Outcome | None = None
+    """How the call ended, once that is known."""
+    observed: Observed | None = None
+    """How the model did."""
+    released: bool = False
 
-    def release(self, outcome: Outcome) -> None:
-        """Settles every reservation, even if one of them cannot be."""
-        self.settled = True
-        with ExitStack() as stack:
-            for reservation in self.reservations:
-                stack.callback(reservation.settle, outcome)
+
+Admitted: TypeAlias = "Ticket | Outcome | Paused"
+"""A call that may go, one that was refused, or one that waits for its turn."""
 
 
 class Run:
@@ -76,6 +90,7 @@ class Run:
         ledger: Ledger,
         state: State,
         limits: Sequence[Limit] = (),
+        on_state_loss: OnStateLoss = "fail_closed",
         observer: Observer = UNWATCHED,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -87,10 +102,12 @@ class Run:
         self._backends = backends
         self._pricing = pricing
         self._state = state
-        self._limits = limits
+        self._limits = Limits(limits, state, self.run_id, pricing, on_state_loss, self.remaining, self.take)
         self._clock = clock
         self._ends = None if task.deadline is None else clock() + task.deadline
         self._rows: dict[str, Row] = {}
+        self._drafts: dict[str, Outcome] = {}
+        """What nothing has rejected so far, by the call."""
         self._decision = Decision("")
 
     @property
@@ -120,13 +137,75 @@ class Run:
         return DeadlineError(self.task.deadline or 0.0)
 
     def admit(self, attempt: Attempt) -> Ticket | Outcome:
-        """Whether a call may go: a ticket, or a failed outcome that cost nothing.
+        """Whether a call may go: a ticket, or a failed outcome that cost nothing. Waits where a limit says so.
 
         Raises:
             TrustError: The model may not see the task. Ladders are filtered by trust; this is the last line of defence.
             DeadlineError: The deadline has passed.
             MissingExtraError: No installed package can call the model.
+            LimitError: A limit refused the call, and says that the run ends with it.
         """
+        return perform(self._admission(attempt), self._state)
+
+    async def aadmit(self, attempt: Attempt) -> Ticket | Outcome:
+        """The async twin of `admit`."""
+        return await aperform(self._admission(attempt), self._state)
+
+    def admit_all(self, attempts: Iterable[Attempt]) -> list[Admitted]:
+        """Admits the calls of a batch in their order; if one is not allowed at all, none of them goes.
+
+        One that has to wait is given as it stands: what it waits for may be another call of the batch.
+
+        Raises:
+            TierwiseError: See `admit`.
+        """
+        admitted: list[Admitted] = []
+        try:
+            for attempt in attempts:
+                admitted.append(begun(self._admission(attempt), self._state))  # noqa: PERF401 - withdrawn on an error
+        except BaseException as error:
+            self.withdraw(admitted, error)
+            raise
+        return admitted
+
+    async def aadmit_all(self, attempts: Iterable[Attempt]) -> list[Admitted]:
+        """The async twin of `admit_all`."""
+        admitted: list[Admitted] = []
+        try:
+            for attempt in attempts:
+                admitted.append(await abegun(self._admission(attempt), self._state))  # noqa: PERF401 - as above
+        except BaseException as error:
+            await self.awithdraw(admitted, error)
+            raise
+        return admitted
+
+    def resume(self, paused: Paused) -> Ticket | Outcome:
+        """Waits for the turn of a call. See `admit`."""
+        return perform(paused.effects, self._state, paused.pause)
+
+    async def aresume(self, paused: Paused) -> Ticket | Outcome:
+        """The async twin of `resume`."""
+        return await aperform(paused.effects, self._state, paused.pause)
+
+    def withdraw(self, admitted: Iterable[Admitted], cause: BaseException) -> None:
+        """Gives back what was set aside for calls that were admitted and, because of the cause, never made."""
+        for ticket in self._withdrawn(admitted, cause):
+            self.release(ticket)
+
+    async def awithdraw(self, admitted: Iterable[Admitted], cause: BaseException) -> None:
+        """The async twin of `withdraw`."""
+        for ticket in self._withdrawn(admitted, cause):
+            await self.arelease(ticket)
+
+    def release(self, ticket: Ticket) -> None:
+        """Tells the limits how the call ended; its driver does so once, however it ended."""
+        perform(self._release(ticket), self._state)
+
+    async def arelease(self, ticket: Ticket) -> None:
+        """The async twin of `release`."""
+        await aperform(self._release(ticket), self._state)
+
+    def _admission(self, attempt: Attempt) -> Effects[Ticket | Outcome]:
         model, task = attempt.model, attempt.task
         if not model.may_see(task.trust):
             raise TrustError(
@@ -151,47 +230,47 @@ class Run:
             typed=task.output_schema is not None,
             tools=len(task.tools),
         )
-        ticket = Ticket(attempt, backend, self._clock(), row)
         try:
-            for limit in self._limits:
-                ticket.reservations.append(limit.reserve(attempt))
+            held = yield from self._limits.reserve(attempt)
         except LimitError as error:
-            outcome = Outcome(attempt, error=error, cost=_ZERO)
-            self._refuse(ticket, outcome)
-            return outcome
-        except BaseException as error:
-            ticket.release(Outcome(attempt, error=error))
+            self._keep(_refused(row, error))
+            if error.final:
+                raise self._ending(error) from error.__cause__
+            return Outcome(attempt, error=error, cost=_ZERO)
+        try:
+            attempt = evolve(attempt, timeout=self.remaining(), output_cap=held.output_cap)
+        except DeadlineError as error:
+            yield from self._limits.settle(held, Outcome(attempt, error=error, cost=_ZERO), None)
             raise
         self._rows[row.call_id] = row
-        return ticket
+        return Ticket(attempt, backend, self._clock(), row, held)
 
-    def admit_all(self, attempts: Iterable[Attempt]) -> list[Ticket | Outcome]:
-        """Admits the calls of a batch in their order; if one is not allowed at all, none of them goes.
+    def _ending(self, error: LimitError) -> LimitError:
+        """The error, with the best answer that there is: the last accepted one, or else the last."""
+        if isinstance(error, BudgetExceededError):
+            found = list(self._drafts.values())
+            accepted = [o for o in found if o.verdict is not None and o.verdict.accepted]
+            error.outcome = next(reversed(accepted or found), None)
+        return error
 
-        Raises:
-            TierwiseError: See `admit`.
-        """
-        admitted: list[Ticket | Outcome] = []
-        try:
-            for attempt in attempts:
-                admitted.append(self.admit(attempt))  # noqa: PERF401 - those before an error are withdrawn
-        except BaseException as error:
-            self.withdraw(admitted, error)
-            raise
-        return admitted
+    def _withdrawn(self, admitted: Iterable[Admitted], cause: BaseException) -> Iterable[Ticket]:
+        for item in admitted:
+            if isinstance(item, Paused):
+                item.effects.close()
+            elif isinstance(item, Ticket) and item.outcome is None and not item.released:
+                item.outcome = Outcome(item.attempt, error=cause, cost=_ZERO)
+                try:
+                    self._keep(_refused(item.row, cause))
+                finally:
+                    yield item
 
-    def withdraw(self, admitted: Iterable[Ticket | Outcome], cause: BaseException) -> None:
-        """Gives back what was set aside for calls that were admitted and, because of the cause, never made."""
-        for ticket in admitted:
-            if isinstance(ticket, Ticket) and not ticket.settled:
-                self._refuse(ticket, Outcome(ticket.attempt, error=cause, cost=_ZERO))
-
-    def _refuse(self, ticket: Ticket, outcome: Outcome) -> None:
-        assert outcome.error is not None  # noqa: S101 - a refusal has a reason
-        try:
-            self._keep(evolve(_failed(ticket.row, outcome.error), state="refused", cost=_ZERO, cost_source="refused"))
-        finally:
-            ticket.release(outcome)
+    def _release(self, ticket: Ticket) -> Effects[None]:
+        if ticket.released:
+            return
+        ticket.released = True
+        # With no outcome the call was broken off before its driver could tell: it may have been billed.
+        outcome = ticket.outcome or Outcome(ticket.attempt, finish_reason=INTERRUPTED)
+        yield from self._limits.settle(ticket.held, outcome, ticket.observed)
 
     def settle(self, ticket: Ticket, outcome: Outcome, *, first_token: float | None = None) -> Outcome:
         """The outcome with what the driver knows of it: cost, latency, repaired tool calls; its row is written."""
@@ -204,7 +283,9 @@ class Run:
             outcome = evolve(outcome, first_token=first_token)
             self._keep(_settled(ticket.row, outcome, source), outcome)
         finally:
-            ticket.release(outcome)
+            ticket.outcome = outcome
+        if outcome.ok and outcome.attempt.purpose not in HELPERS:
+            self._drafts[ticket.row.call_id] = outcome
         return outcome
 
     def _priced(self, ticket: Ticket, outcome: Outcome) -> tuple[Outcome, str]:
@@ -213,8 +294,8 @@ class Run:
         latency = self._clock() - ticket.started
         if error is None and attempt.work is None:
             usage = counted(outcome)
-        if outcome.ok and outcome.finish_reason != INTERRUPTED:
-            self._state.observe_latency(attempt.model.key, latency)
+        if attempt.work is None:
+            ticket.observed = _observed(ticket, outcome, latency)
         if error is not None and usage is None and _never_billed(error):
             cost = Cost(_ZERO, "failed")
         else:
@@ -245,6 +326,7 @@ class Run:
         self.watch.noted(note)
         match note:
             case Judged(outcome, verdict):
+                self._judge(outcome, verdict)
                 row = self._rows.get(outcome.attempt.call_id)
                 if row is None:
                     return
@@ -267,6 +349,13 @@ class Run:
                 self.statements.append(note)
             case Moved():
                 pass
+
+    def _judge(self, outcome: Outcome, verdict: Verdict) -> None:
+        call_id = outcome.attempt.call_id
+        if verdict.rejected:
+            self._drafts.pop(call_id, None)
+        elif call_id in self._drafts:
+            self._drafts[call_id] = evolve(outcome, verdict=verdict)
 
     def deliver(self, outcome: Outcome | None) -> None:
         """Marks the call whose answer the user gets, if any, and unmarks every other that gave one."""
@@ -381,8 +470,22 @@ def _settled(row: Row, outcome: Outcome, source: str) -> Row:
     return row if outcome.error is None else _failed(row, outcome.error)
 
 
+def _refused(row: Row, error: BaseException) -> Row:
+    return evolve(_failed(row, error), state="refused", cost=_ZERO, cost_source="refused")
+
+
+def _observed(ticket: Ticket, outcome: Outcome, latency: float) -> Observed | None:
+    """How the model did; nothing is learnt of it from a call that the caller broke off."""
+    error = outcome.error
+    if error is not None:
+        failed = isinstance(error, Exception) and ticket.backend.is_failure(error)
+        return Observed(ticket.attempt.model.key, failed=True) if failed else None
+    whole = outcome.ok and outcome.finish_reason != INTERRUPTED
+    return Observed(ticket.attempt.model.key, latency) if whole else None
+
+
 def _failed(row: Row, error: BaseException) -> Row:
-    return evolve(row, error_type=type(error).__name__, error=str(error))
+    return evolve(row, error_type=type(error).__name__, error=without_secrets(str(error)))
 
 
 def _never_billed(error: BaseException) -> bool:

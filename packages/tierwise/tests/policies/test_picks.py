@@ -8,6 +8,7 @@ from tierwise.context import Decision
 from tierwise.errors import ConfigError
 from tierwise.flow import Attempt
 from tierwise.policies import Cheapest, Classifier, Fastest
+from tierwise.state import Observed
 from tierwise.task import Task
 
 FLEET = Fleet(
@@ -48,8 +49,8 @@ def test_where_nothing_is_known_the_tier_s_order_holds(bench: Any) -> None:
 
 
 def test_the_one_that_has_been_fastest_goes_first(bench: Any) -> None:
-    bench.state.observe_latency("x:chatty", 2.0)
-    bench.state.observe_latency("x:reader", 0.5)
+    bench.state.observe(Observed("x:chatty", 2.0))
+    bench.state.observe(Observed("x:reader", 0.5))
     decision = bench.decide(Fastest("small"), "q", fleet=FLEET)
     assert (decision.model, decision.scores) == ("x:reader", {"x:chatty": 2.0, "x:reader": 0.5})
     assert decision.reason == "always small; x:reader is the fastest of 2 known: 0.5 s"

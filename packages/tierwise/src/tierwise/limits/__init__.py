@@ -1,5 +1,7 @@
-"""May this call go now? `Limit` reserves before a call and settles after it."""
+"""May this call go now? A `Limit` says what a call would take; the router's `State` sets it aside, or refuses."""
 
-from tierwise.limits.base import Limit, Reservation
+from tierwise.limits.base import Call, Limit
+from tierwise.limits.budget import Budget
+from tierwise.limits.scope import Amount, BudgetScope, Spending
 
-__all__ = ["Limit", "Reservation"]
+__all__ = ["Amount", "Budget", "BudgetScope", "Call", "Limit", "Spending"]

@@ -1,0 +1,170 @@
+"""What the limits of a run say of its calls. Nothing in here waits: see `tierwise.effects`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+from weakref import WeakSet
+
+from tierwise.effects import Ask, Effects, Lift, Reserve, Settle, Sleep
+from tierwise.errors import LimitError, LimitStateError, StateError
+from tierwise.fleet.pricing import Pricing
+from tierwise.flow import Attempt, Outcome, Stated
+from tierwise.limits.base import LEAST_OUTPUT, MOST_OUTPUT, Call, Limit
+from tierwise.state import Claim, Denied, Granted, Observed, Rate, Spend, State
+from tierwise.values import evolve
+
+__all__ = ["Held", "Limits", "OnStateLoss"]
+
+OnStateLoss: TypeAlias = Literal["fail_closed", "fail_open"]
+"""What becomes of a call whose limits cannot be asked: it is refused, or it goes without them."""
+
+LEASE = 600.0
+"""Seconds for which a reservation holds where the task has no deadline: longer than a call takes."""
+
+GRACE = 30.0
+"""Seconds that a reservation outlives its call's deadline."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Held:
+    """What is set aside for one call."""
+
+    call: Call
+    claims: Sequence[tuple[Limit, Claim]] = ()
+    output_cap: int | None = None
+    """The longest answer that was set aside for, where nothing else bounds it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Limits:
+    """The limits of one run."""
+
+    limits: Sequence[Limit]
+    state: State
+    run_id: str
+    pricing: Pricing
+    on_state_loss: OnStateLoss
+    remaining: Callable[[], float | None]
+    """Seconds that are left of the run's deadline."""
+    say: Callable[[Stated], None]
+    """Takes what the record should say of the run."""
+
+    def reserve(self, attempt: Attempt) -> Effects[Held]:
+        """Sets aside what the call may take, and waits where a limit says so.
+
+        Raises:
+            LimitError: The call may not go.
+        """
+        call = Call(attempt, self.run_id, time.time(), self.pricing)
+        if attempt.work is not None:
+            return Held(call)
+        claims = [(limit, claim) for limit in self.limits for claim in limit.claims(call)]
+        if not claims:
+            return Held(call)
+        try:
+            units = yield from self._reserved(call, claims)
+        except StateError as error:
+            self._lost(error, attempt)
+            return Held(call)
+        counted = any(isinstance(claim, Spend) and claim.each for _, claim in claims)
+        return Held(call, claims, units if counted else None)
+
+    def settle(self, held: Held, outcome: Outcome, observed: Observed | None) -> Effects[None]:
+        """Replaces what was set aside by what the call took."""
+        claims: list[Claim] = []
+        broken: Exception | None = None
+        for limit, claim in held.claims:
+            try:
+                claims.append(limit.settled(claim, outcome, held.call))
+            except Exception as error:  # noqa: BLE001 - raised again when everything else is settled
+                claims.append(claim)
+                broken = error
+        if claims or observed is not None:
+            try:
+                yield Settle(held.call.attempt.call_id, claims, observed)
+            except StateError as error:
+                self._log(error)
+                self._say("a call could not be settled: what it took is not counted", error)
+        if broken is not None:
+            raise broken
+
+    def _reserved(self, call: Call, claims: Sequence[tuple[Limit, Claim]]) -> Effects[int]:
+        left = self.remaining()
+        call_id = call.attempt.call_id
+        lease = LEASE if left is None else left + GRACE
+        reserve = Reserve(call_id, [claim for _, claim in claims], lease, LEAST_OUTPUT, MOST_OUTPUT)
+        waited = 0.0
+        while True:
+            try:
+                said: Granted | Denied = yield reserve
+            except (GeneratorExit, StateError):
+                raise
+            except BaseException:
+                # Who waited was interrupted, and the state may have been asked already.
+                yield Settle(call_id, [_untouched(claim) for claim in reserve.claims], None)
+                raise
+            if isinstance(said, Granted):
+                return said.units
+            limit, claim = claims[said.index]
+            pause = self._pause(limit, said, waited)
+            if pause is not None:
+                yield Sleep(pause)
+                waited += pause
+                continue
+            yield from self._lifted(limit, claim, limit.refusal(claim, said, call), said)
+
+    def _pause(self, limit: Limit, denied: Denied, waited: float) -> float | None:
+        """Seconds to wait; `None` if waiting does not help, or takes longer than the limit or the deadline allows."""
+        pause, left = denied.retry_after, self.remaining()
+        if pause is None or waited + pause > limit.wait or (left is not None and pause >= left):
+            return None
+        return pause
+
+    def _lifted(self, limit: Limit, claim: Claim, error: LimitError, denied: Denied) -> Effects[None]:
+        """Raises the cap, if the user's own function says so; raises the error otherwise."""
+        answer = (yield Ask(limit.ask, error)) if limit.ask is not None else None
+        cap = limit.raised(claim, answer)
+        if cap is None or cap <= denied.cap or not isinstance(claim, Spend):
+            raise error
+        yield Lift(claim.key, cap, claim.keep)
+
+    def _lost(self, error: StateError, attempt: Attempt) -> None:
+        """The limits cannot be asked: refuses the call, or lets it go and says so."""
+        self._log(error)
+        if self.on_state_loss == "fail_closed":
+            raise LimitStateError(
+                f"{attempt.model.key} is not called: its limits cannot be asked ({error}), and "
+                "on_state_loss='fail_closed'",
+                limit="state",
+            ) from error
+        self._say(f"{attempt.model.key} was called without its limits", error)
+
+    def _say(self, text: str, error: StateError) -> None:
+        self.say(Stated(f"{text}: {error}", {"state_loss": self.on_state_loss}))
+
+    def _log(self, error: StateError) -> None:
+        if self.state in _logged:
+            return
+        _logged.add(self.state)
+        import logging
+
+        meaning = "calls are refused" if self.on_state_loss == "fail_closed" else "calls go without limits"
+        logging.getLogger("tierwise").warning("%s; %s. This is logged once.", error, meaning)
+
+
+_logged: WeakSet[State] = WeakSet()
+"""The states whose loss was logged."""
+
+
+def _untouched(claim: Claim) -> Claim:
+    """The settlement of a call that was never made."""
+    match claim:
+        case Spend():
+            return evolve(claim, spent=0)
+        case Rate():
+            return evolve(claim, taken=0)
+        case _:
+            return claim

@@ -1,0 +1,136 @@
+"""What changes over time, behind one protocol."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+from tierwise.state.claims import Balance, Claim, Denied, Granted, Observed
+
+__all__ = ["State", "completed"]
+
+T = TypeVar("T")
+
+
+class State(ABC):
+    """Where everything is kept that changes over time: one object for all runs, or for all processes.
+
+    `reserve` and `settle` are atomic, and one round trip each. A reservation is a lease: if it is not settled in time,
+    what it set aside is free again, and a settlement that comes all the same still charges what was spent. A second
+    settlement of the same call does nothing. The twins in async do what their sync forms do; by default in a thread.
+    Once begun they come to their end, even if who awaits them is cancelled, so that nothing is left half done.
+
+    Policies read the rest on every step, so these reads are cheap: a store that is not in this process answers them
+    from what it last heard.
+
+    Raises:
+        StateError: The store cannot be reached, or is damaged. Every method that asks it may raise this.
+    """
+
+    @abstractmethod
+    def reserve(
+        self, call_id: str, claims: Sequence[Claim], *, lease: float, least: int = 0, most: int = 0
+    ) -> Granted | Denied:
+        """Sets aside what a call may take: all of its claims, or none.
+
+        Claims that count output tokens (`Spend.each`) are given as many as all of their accounts can pay, from `least`
+        to `most`. A call that has a reservation already keeps it.
+
+        Args:
+            call_id: The call.
+            claims: What it may take; no two have the same key.
+            lease: Seconds after which the reservation lapses.
+            least: The fewest output tokens that are of use.
+            most: The most that it may produce.
+        """
+
+    @abstractmethod
+    def settle(self, call_id: str, claims: Sequence[Claim], observed: Observed | None = None) -> None:
+        """Replaces what was set aside by what was taken.
+
+        Args:
+            call_id: The call.
+            claims: The claims that were reserved, with how the call ended.
+            observed: How the model did; it is remembered whether there is a reservation or not.
+        """
+
+    @abstractmethod
+    def lift(self, key: str, cap: int, *, keep: float | None = None) -> None:
+        """Raises the cap of one account; a cap that is higher already stays.
+
+        Args:
+            key: The account.
+            cap: The new cap.
+            keep: See `Spend.keep`.
+        """
+
+    @abstractmethod
+    def balance(self, key: str) -> Balance:
+        """What is spent and reserved of an account; zero of one that is not known."""
+
+    async def areserve(
+        self, call_id: str, claims: Sequence[Claim], *, lease: float, least: int = 0, most: int = 0
+    ) -> Granted | Denied:
+        """The async twin of `reserve`."""
+        return await _in_thread(self.reserve, call_id, claims, lease=lease, least=least, most=most)
+
+    async def asettle(self, call_id: str, claims: Sequence[Claim], observed: Observed | None = None) -> None:
+        """The async twin of `settle`."""
+        await _in_thread(self.settle, call_id, claims, observed)
+
+    async def alift(self, key: str, cap: int, *, keep: float | None = None) -> None:
+        """The async twin of `lift`."""
+        await _in_thread(self.lift, key, cap, keep=keep)
+
+    async def abalance(self, key: str) -> Balance:
+        """The async twin of `balance`."""
+        return await _in_thread(self.balance, key)
+
+    @abstractmethod
+    def session_tier(self, session: str) -> tuple[str, int] | None:
+        """The tier that the session was last answered by, and the prompt tokens cached there."""
+
+    @abstractmethod
+    def session_idle(self, session: str) -> float | None:
+        """Seconds since the session was last answered; `None` if it never was."""
+
+    @abstractmethod
+    def keep_session(self, session: str, tier: str, prompt_tokens: int) -> None:
+        """Remembers the tier that answered.
+
+        Args:
+            session: The session's name.
+            tier: The tier's name.
+            prompt_tokens: The length of the prompt, in tokens, which a provider may hold in its cache now.
+        """
+
+    @abstractmethod
+    def latency(self, model: str) -> float | None:
+        """The moving average of the model's latency in seconds; `None` if it never answered."""
+
+    @abstractmethod
+    def error_rate(self, model: str) -> float | None:
+        """The moving average of the model's failures, from 0 to 1; `None` if it was never called."""
+
+    @abstractmethod
+    def observe(self, observed: Observed) -> None:
+        """Remembers how a model did."""
+
+
+async def completed(work: Awaitable[T]) -> T:
+    """What the work gives; if who awaits it is cancelled, the work comes to its end first."""
+    import asyncio
+
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
+
+
+async def _in_thread(function: Callable[..., T], *args: Any, **options: Any) -> T:
+    import asyncio
+
+    return await completed(asyncio.to_thread(function, *args, **options))

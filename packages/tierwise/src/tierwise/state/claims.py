@@ -1,0 +1,138 @@
+"""What limits ask of the state, as plain values: every store understands these four kinds, and nothing else.
+
+A claim is reserved before a call and settled after it. Its last field says how the call ended; until then it is `None`.
+Amounts are whole numbers (nano-dollars, tokens, requests), so that every store adds them up in the same way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+from typing import Literal, TypeAlias
+
+__all__ = ["Balance", "Circuit", "Claim", "Denied", "Granted", "Health", "Observed", "Rate", "Slot", "Spend"]
+
+
+@dataclass(frozen=True, slots=True)
+class Spend:
+    """Spending from an account with a cap. A calendar window is an account of its own: its name holds the date."""
+
+    key: str
+    """The account."""
+    _: KW_ONLY
+    cap: int
+    """What may be spent and reserved together. A higher cap that the state was told of (`State.lift`) replaces it."""
+    amount: int
+    """What the call takes whatever its answer is."""
+    each: int = 0
+    """What each output token takes on top."""
+    keep: float | None = None
+    """Seconds after its last use for which the account is kept; `None` for ever."""
+    spent: int | None = None
+    """At settlement: what the call took; `None` for as much as was set aside."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One of so many places, held until the call ends."""
+
+    key: str
+    _: KW_ONLY
+    size: int
+    """How many places there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """So much in a period, as a bucket that refills evenly (GCRA: ITU-T I.371, the virtual scheduling algorithm)."""
+
+    key: str
+    _: KW_ONLY
+    limit: int
+    """How much in a period."""
+    period: float
+    """Seconds."""
+    amount: int = 1
+    """How much of it the call is expected to take."""
+    burst: int | None = None
+    """How much may go at once; `limit` if not given."""
+    taken: int | None = None
+    """At settlement: how much it took; `None` for as much as was expected."""
+
+
+Health: TypeAlias = Literal["good", "bad", "down", "unknown"]
+"""What a call says of whom it called. `bad` counts towards opening the circuit, `down` opens it at once, and `unknown`
+(a cancelled call, a request that was wrong in itself) says nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Circuit:
+    """A way that is closed to calls after failures, and then tried by one probe.
+
+    Closed, it opens after so many failures in a row. Open, it refuses for a cooldown; each opening that follows a
+    failed probe doubles it. After it, one call may go as a probe, and every other is refused while that call's lease
+    lasts.
+    """
+
+    key: str
+    _: KW_ONLY
+    failures: int
+    """How many failures in a row open it."""
+    cooldown: float
+    """Seconds that it stays open at first."""
+    longest: float
+    """The longest that it stays open, in seconds, unless the provider asks for more."""
+    health: Health | None = None
+    """At settlement: what the call said; `None` is `unknown`."""
+    retry_after: float | None = None
+    """At settlement: seconds for which the provider asks to be left alone. The longer of two cooldowns wins."""
+
+
+Claim: TypeAlias = Spend | Slot | Rate | Circuit
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """Every claim of a call was reserved."""
+
+    units: int
+    """The output tokens that were reserved for; what was asked for at most where no claim counts them."""
+    probe: bool = False
+    """True if the call is the probe of a circuit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """Nothing was reserved, because of one claim: of several, the one that holds the call up for longest."""
+
+    index: int
+    """The claim's place among those of the call."""
+    _: KW_ONLY
+    retry_after: float | None = None
+    """Seconds after which it is worth trying again; `None` where waiting alone does not help."""
+    spent: int = 0
+    """Of an account: what is spent."""
+    reserved: int = 0
+    """Of an account: what other calls have set aside. Of slots: how many are held."""
+    cap: int = 0
+    """The figure that holds: the cap, the number of slots, the rate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """An account, read."""
+
+    spent: int = 0
+    reserved: int = 0
+    cap: int | None = None
+    """The cap that the account was lifted to; `None` if it never was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """How a model did in one call."""
+
+    model: str
+    """The model's key."""
+    seconds: float | None = None
+    """How long an answer took; `None` if none came to its end."""
+    failed: bool = False

@@ -1,0 +1,95 @@
+"""What a store keeps for the rules: one record for each account, set of slots, rate and circuit, one for each call.
+
+Times are seconds of the store's own clock. `until` says when a record may be forgotten; `None` is never.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias, TypeVar
+
+__all__ = ["Account", "Book", "Breaker", "Bucket", "Held", "Places", "Record"]
+
+
+@dataclass(slots=True)
+class Account:
+    """Of `Spend`."""
+
+    spent: int = 0
+    reserved: int = 0
+    cap: int | None = None
+    """The cap that it was lifted to."""
+    until: float | None = None
+
+
+@dataclass(slots=True)
+class Places:
+    """Of `Slot`: the calls that hold one."""
+
+    holders: list[str] = field(default_factory=list[str])
+    until: float | None = None
+
+
+@dataclass(slots=True)
+class Bucket:
+    """Of `Rate`: when it is full again (the theoretical arrival time of GCRA)."""
+
+    full_at: float = 0.0
+    until: float | None = None
+
+
+@dataclass(slots=True)
+class Breaker:
+    """Of `Circuit`."""
+
+    failures: int = 0
+    """In a row."""
+    openings: int = 0
+    """In a row, without a success between them."""
+    open_until: float | None = None
+    """`None` while it is closed."""
+    probe: str | None = None
+    """The call that tries it."""
+    probe_until: float = 0.0
+    until: float | None = None
+
+
+@dataclass(slots=True)
+class Held:
+    """Of a call: what it has set aside."""
+
+    accounts: dict[str, int]
+    places: list[str]
+    probes: list[str]
+    expected: dict[str, int]
+    """Of rates."""
+    units: int
+    expires: float
+    until: float | None
+    lapsed: bool = False
+    """True once the lease is over: nothing is set aside any more, and a settlement still counts."""
+
+
+Record: TypeAlias = Account | Places | Bucket | Breaker | Held
+R = TypeVar("R", bound="Account | Places | Bucket | Breaker | Held")
+
+
+class Book(Protocol):
+    """The records of a store, within one transaction. A record that was changed is saved."""
+
+    def load(self, kind: type[R], key: str) -> R | None:
+        """The record, if there is one."""
+        ...
+
+    def save(self, key: str, record: Record) -> None:
+        """Keeps a record."""
+        ...
+
+    def drop(self, kind: type[Record], key: str) -> None:
+        """Forgets a record."""
+        ...
+
+    def lapsed(self, now: float) -> Sequence[tuple[str, Held]]:
+        """Calls whose lease is over and that are not marked so, a bounded number of them."""
+        ...

@@ -25,7 +25,7 @@ from tierwise.limits import Budget, BudgetScope, Limit, Spending
 from tierwise.limits.base import named_apart
 from tierwise.limits.scope import OwnBudget, enclosing, read
 from tierwise.observer import UNWATCHED, Ending, Observer, shielded
-from tierwise.policies.base import PolicyLike, as_policy
+from tierwise.policies.base import PolicyLike, as_policy, sound
 from tierwise.policies.default import default_policy
 from tierwise.reply import AsyncReplyStream, Reply, ReplyStream, Status
 from tierwise.run import Run
@@ -226,6 +226,7 @@ class Router:
         return read(budget, budget.scope(time.time(), run=run, session=session, tag=tag), self._state)
 
     def _settled(self, decision: Decision | None, context: Context) -> Decision:
+        decision = sound(decision)
         if decision is None:
             decision = Decision(context.ladder[0].name, rule="default", reason="no rule applies: the lowest tier tries")
         if decision.pending:

@@ -132,12 +132,20 @@ def _jobs(table: Table | None, fleet: Fleet) -> Policy:
 
 
 def _labels(table: Table, fleet: Fleet, folder: Path) -> Policy | None:
-    """`labels`: the file of a saved `LabelTable`."""
-    path = table.get("labels", str)
-    if path is None:
+    """`labels`: the file of a saved `LabelTable`, or a table with its `path` and `on_error`."""
+    items = table.items("labels")
+    if not items:
         return None
-    with table.placing("labels"):
-        policy = LabelTable.load(folder / Path(path).expanduser())
+    first, on_error = items[0], None
+    if isinstance(first, str):
+        where, key, path = table, "labels", first
+    else:
+        first.only(["path", "on_error"])
+        where, key, path = first, "path", first.need("path", str)
+        on_error = first.one_of("on_error", ["raise", "warn"])
+    load: Callable[..., LabelTable] = LabelTable.load
+    with where.placing(key):
+        policy = load(folder / Path(path).expanduser(), on_error=on_error or "raise")
         for name in policy.model_refs():
             resolve(fleet, name)
     return policy

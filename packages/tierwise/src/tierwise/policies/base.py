@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
@@ -11,7 +12,7 @@ from tierwise.flow import Flow
 from tierwise.functions import needs_two, plain_function
 from tierwise.task import Task
 
-__all__ = ["Always", "FirstOf", "FunctionPolicy", "Policy", "PolicyLike", "as_policy"]
+__all__ = ["Always", "FirstOf", "FunctionPolicy", "Policy", "PolicyLike", "as_policy", "sound"]
 
 
 class Policy:
@@ -63,6 +64,24 @@ def as_policy(value: PolicyLike) -> Policy:
     raise ConfigError(f"{value!r} is no policy: give a Policy or a function", setting="policy", value=value)
 
 
+def sound(decision: Decision | None) -> Decision | None:
+    """The decision, unless it stands on a score that is no finite number: the policy counts as abstaining then.
+
+    Such a score comes of a damaged artifact or a defect, which is logged as a warning.
+    """
+    if decision is None or all(map(math.isfinite, decision.scores.values())):
+        return decision
+    from logging import getLogger
+
+    getLogger("tierwise.policies").warning(
+        "the decision of %s for %s does not count: a score is no finite number: %r",
+        decision.rule or "a policy",
+        decision.tier,
+        dict(decision.scores),
+    )
+    return None
+
+
 class FunctionPolicy(Policy):
     """A plain function as a policy.
 
@@ -99,7 +118,7 @@ class FirstOf(Policy):
     def decide(self, task: Task, context: Context) -> Decision | None:
         """See `Policy`."""
         for policy in self.policies:
-            decision = policy.decide(task, context)
+            decision = sound(policy.decide(task, context))
             if decision is not None:
                 return decision
         return None
@@ -107,7 +126,7 @@ class FirstOf(Policy):
     def flow(self, task: Task, context: Context) -> Flow[Decision | None]:
         """See `Policy`."""
         for policy in self.policies:
-            decision = yield from policy.flow(task, context)
+            decision = sound((yield from policy.flow(task, context)))
             if decision is not None:
                 return decision
         return None

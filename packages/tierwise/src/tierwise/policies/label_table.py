@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from tierwise.context import Context, Decision
 from tierwise.errors import ConfigError
@@ -105,25 +105,29 @@ class LabelTable(Policy):
         return cls(cells, **settings)
 
     @classmethod
-    def load(cls, path: str | Path, **settings: Any) -> LabelTable:
-        """Reads a table that `save` wrote.
+    def load(cls, path: str | Path, *, on_error: Literal["raise", "warn"] = "raise", **settings: Any) -> LabelTable:
+        """Reads a table that `save` wrote. It is plain JSON: nothing in it is run.
 
         Args:
             path: The file.
+            on_error: What a file that is missing or not as it was saved means. `raise`: an error. `warn`: a warning is
+                logged, and the table abstains on every task, so that the policy after it decides.
             **settings: Arguments of `LabelTable` that replace the file's.
 
         Raises:
             ConfigError: The file cannot be read, was changed after it was saved, or holds figures that cannot be.
         """
+        if on_error not in ("raise", "warn"):
+            raise ConfigError(f"on_error={on_error!r} must be 'raise' or 'warn'", setting="on_error", value=on_error)
         try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_refuse_constant)
-            stated = content.pop("sha256")
-            if content["format"] != _FORMAT or stated != _digest(content):
-                raise ValueError("it is not as it was saved: fit the table again, or make it with LabelTable(cells)")
-            cells, kept = [Cell(**cell) for cell in content["cells"]], content["settings"]
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
-            raise ConfigError(f"{path} is no saved label table: {error}", setting="path", value=str(path)) from error
-        return cls(cells, **(kept | settings))
+            return cls(**(_read(path) | settings))
+        except _UnreadError as error:
+            if on_error == "raise":
+                raise
+            from logging import getLogger
+
+            getLogger("tierwise.policies").warning("%s; the table abstains on every task", error)
+            return _Unread()
 
     def save(self, path: str | Path) -> None:
         """Writes the table as JSON, whole or not at all."""
@@ -170,6 +174,37 @@ class LabelTable(Policy):
             return quality * score + (1 - quality) * (1 - _share(candidate.cell.cost or 0.0, self._costs))
 
         return max(candidates, key=lambda c: (worth(c), -c.rank))
+
+
+class _Unread(LabelTable):
+    """A table that could not be read: it abstains."""
+
+    def __init__(self) -> None:
+        self.cells = ()
+
+    def decide(self, task: Task, context: Context) -> Decision | None:
+        """See `Policy`."""
+        return None
+
+
+class _UnreadError(ConfigError):
+    """The file is no table as it was saved."""
+
+
+def _read(path: str | Path) -> dict[str, Any]:
+    """The arguments that a file holds.
+
+    Raises:
+        _UnreadError: It cannot be read, was changed after it was saved, or holds figures that cannot be.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+        stated = content.pop("sha256")
+        if content["format"] != _FORMAT or stated != _digest(content):
+            raise ValueError("it is not as it was saved: fit the table again, or make it with LabelTable(cells)")
+        return {"cells": [Cell(**cell) for cell in content["cells"]], **content["settings"]}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, ConfigError) as error:
+        raise _UnreadError(f"{path} is no saved label table: {error}", setting="path", value=str(path)) from error
 
 
 def _by_label(cells: Sequence[Cell], prior: float) -> dict[str, list[tuple[Cell, float]]]:

@@ -1,4 +1,4 @@
-"""A SQLite file that several threads and processes write to: opening it, holding it across a fork, saying what is wrong."""
+"""A SQLite file that several threads and processes write to: opening it, keeping it whole, saying what is wrong."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-__all__ = ["Forkable", "cause", "connect", "mend", "survives_forks", "transaction"]
+__all__ = ["Forkable", "cause", "connect", "mend", "migrate", "survives_forks", "transaction"]
 
 _MENDS = (
     ("SQLITE_FULL", "the disk is full: make room{purge}"),
@@ -110,9 +110,44 @@ def transaction(db: sqlite3.Connection, *, wait: float | None = None) -> Generat
             db.execute("ROLLBACK")
 
 
+def migrate(
+    db: sqlite3.Connection, scripts: Sequence[str], application_id: int, fault: Callable[[str], Exception]
+) -> None:
+    """Brings the file's schema up to date, inside the transaction that the caller has begun.
+
+    Args:
+        db: The connection.
+        scripts: The statements that lead from each version to the next, with semicolons between them.
+        application_id: What SQLite's file header says of our file.
+        fault: Makes the error of what is wrong with the file.
+
+    Raises:
+        Exception: The file is another program's, or a newer Tierwise wrote it.
+    """
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    (owner,) = db.execute("PRAGMA application_id").fetchone()
+    (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if owner != application_id and (owner or version or tables):
+        raise fault("the file belongs to something else: give another path")
+    if version > len(scripts):
+        raise fault(
+            f"the file has schema version {version}, this Tierwise knows up to {len(scripts)}: upgrade tierwise, or "
+            "give another path"
+        )
+    if version == len(scripts):
+        return
+    for script in scripts[version:]:
+        for statement in filter(str.strip, script.split(";")):
+            db.execute(statement)
+    db.execute(f"PRAGMA application_id = {application_id}")
+    db.execute(f"PRAGMA user_version = {len(scripts)}")
+
+
 class Forkable(Protocol):
-    """Something with an open connection. It must not be open across a fork: SQLite's locks would be lost in one of the
-    two processes."""
+    """Something with an open connection, which must not be open across a fork.
+
+    SQLite's locks would be lost in one of the two processes.
+    """
 
     def before_fork(self) -> None:
         """Closes the connection, and lets nobody open it until the fork is over."""

@@ -332,9 +332,9 @@ def test_a_file_of_the_future_or_of_others_is_left_alone(path: Path, statement: 
     with closing(sqlite3.connect(path)) as db:
         db.execute(statement)
     before = path.read_bytes()
-    with pytest.raises(LedgerError, match=r"upgrade tierwise|no ledger of Tierwise"):
+    with pytest.raises(LedgerError, match=r"upgrade tierwise|belongs to something else"):
         SQLiteLedger(path, key=KEY)
-    with pytest.raises(LedgerError, match=r"upgrade tierwise|no ledger of Tierwise"):
+    with pytest.raises(LedgerError, match=r"upgrade tierwise|belongs to something else"):
         SQLiteReader(path).rows()
     assert path.read_bytes() == before
 

@@ -9,6 +9,7 @@ from dataclasses import KW_ONLY, dataclass, fields
 from decimal import Decimal
 from typing import Any
 
+from tierwise import database
 from tierwise.errors import LedgerError
 from tierwise.fleet.price import Usage
 from tierwise.flow import Outcome
@@ -158,20 +159,4 @@ def migrate(db: sqlite3.Connection, path: str) -> None:
     Raises:
         LedgerError: The file is another program's, or a newer Tierwise wrote it.
     """
-    (version,) = db.execute("PRAGMA user_version").fetchone()
-    (owner,) = db.execute("PRAGMA application_id").fetchone()
-    (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    if owner != APPLICATION_ID and (owner or version or tables):
-        raise LedgerError(f"{path} is a SQLite file, but no ledger of Tierwise: give the ledger a path of its own")
-    if version > len(MIGRATIONS):
-        raise LedgerError(
-            f"{path} has schema version {version}, this Tierwise knows up to {len(MIGRATIONS)}: "
-            "upgrade tierwise, or give another path"
-        )
-    if version == len(MIGRATIONS):
-        return
-    for script in MIGRATIONS[version:]:
-        for statement in filter(str.strip, script.split(";")):
-            db.execute(statement)
-    db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+    database.migrate(db, MIGRATIONS, APPLICATION_ID, lambda what: LedgerError(f"ledger {path}: {what}"))

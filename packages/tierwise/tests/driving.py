@@ -18,7 +18,7 @@ from tierwise.errors import (
 from tierwise.flow import Attempt, Chunk, Flow, GateAnswer, Outcome, Prefix, call
 from tierwise.ledger.rows import Row
 from tierwise.limits import Call, Limit
-from tierwise.state import Claim, MemoryState, Slot
+from tierwise.state import Claim, MemoryState, Slot, Taken
 from tierwise.strategies import (
     Single,
     Strategy,
@@ -56,10 +56,10 @@ class Counting(Limit):
         self.given.append(Reservation(call.attempt.call_id))
         return [Slot(self.name, size=1_000)]
 
-    def settled(self, claim: Claim, outcome: Outcome, call: Call) -> Claim:
+    def taken(self, claim: Claim, outcome: Outcome, call: Call) -> Taken:
         (given,) = (r for r in self.given if r.call_id == call.attempt.call_id)
         given.settled.append(outcome)
-        return claim
+        return None
 
     def is_balanced(self) -> bool:
         return all(len(r.settled) == 1 for r in self.given)

@@ -13,7 +13,7 @@ from tierwise.fleet import Usage
 from tierwise.flow import Attempt, Outcome, Verdict
 from tierwise.ledger.rows import Row
 from tierwise.limits import Call
-from tierwise.state import Claim
+from tierwise.state import Claim, Taken
 from tierwise.strategies import (
     Cascade,
     Single,
@@ -48,7 +48,7 @@ def test_a_limit_that_breaks_leaves_nothing_set_aside(drive: Driver) -> None:
 @every_driver
 def test_every_claim_is_settled_even_if_one_limit_cannot_tell_or_the_ledger_breaks(drive: Driver) -> None:
     class Stuck(Counting):
-        def settled(self, claim: Claim, outcome: Outcome, call: Call) -> Claim:
+        def taken(self, claim: Claim, outcome: Outcome, call: Call) -> Taken:
             raise OSError("stuck")
 
     class Full:

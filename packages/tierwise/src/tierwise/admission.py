@@ -13,8 +13,7 @@ from tierwise.errors import LimitError, LimitStateError, StateError
 from tierwise.fleet.pricing import Pricing
 from tierwise.flow import Attempt, Outcome, Stated
 from tierwise.limits.base import LEAST_OUTPUT, MOST_OUTPUT, Call, Limit
-from tierwise.state import Claim, Denied, Granted, Observed, Rate, Spend, State
-from tierwise.values import evolve
+from tierwise.state import Claim, Denied, Granted, Observed, Spend, State, Taken
 
 __all__ = ["Held", "Limits", "OnStateLoss"]
 
@@ -74,17 +73,17 @@ class Limits:
 
     def settle(self, held: Held, outcome: Outcome, observed: Observed | None) -> Effects[None]:
         """Replaces what was set aside by what the call took."""
-        claims: list[Claim] = []
+        taken: list[Taken] = []
         broken: Exception | None = None
         for limit, claim in held.claims:
             try:
-                claims.append(limit.settled(claim, outcome, held.call))
+                taken.append(limit.taken(claim, outcome, held.call))
             except Exception as error:  # noqa: BLE001 - raised again when everything else is settled
-                claims.append(claim)
+                taken.append(None)
                 broken = error
-        if claims or observed is not None:
+        if taken or observed is not None:
             try:
-                yield Settle(held.call.attempt.call_id, claims, observed)
+                yield Settle(held.call.attempt.call_id, [claim for _, claim in held.claims], taken, observed)
             except StateError as error:
                 self._log(error)
                 self._say("a call could not be settled: what it took is not counted", error)
@@ -104,7 +103,7 @@ class Limits:
                 raise
             except BaseException:
                 # Who waited was interrupted, and the state may have been asked already.
-                yield Settle(call_id, [_untouched(claim) for claim in reserve.claims], None)
+                yield Settle(call_id, reserve.claims, [0] * len(claims), None)
                 raise
             if isinstance(said, Granted):
                 return said.units
@@ -157,14 +156,3 @@ class Limits:
 
 _logged: WeakSet[State] = WeakSet()
 """The states whose loss was logged."""
-
-
-def _untouched(claim: Claim) -> Claim:
-    """The settlement of a call that was never made."""
-    match claim:
-        case Spend():
-            return evolve(claim, spent=0)
-        case Rate():
-            return evolve(claim, taken=0)
-        case _:
-            return claim

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
 from tierwise.errors import ConfigError, LimitError
-from tierwise.state import Claim, Denied, Granted, Observed, State
+from tierwise.state import Claim, Denied, Granted, Observed, State, Taken
 
 __all__ = [
     "Ask",
@@ -74,15 +74,16 @@ class Settle(Effect):
 
     call_id: str
     claims: Sequence[Claim]
+    taken: Sequence[Taken]
     observed: Observed | None
 
     def perform(self, state: State) -> None:
         """See `Effect`."""
-        state.settle(self.call_id, self.claims, self.observed)
+        state.settle(self.call_id, self.claims, self.taken, self.observed)
 
     async def aperform(self, state: State) -> None:
         """See `Effect`."""
-        await state.asettle(self.call_id, self.claims, self.observed)
+        await state.asettle(self.call_id, self.claims, self.taken, self.observed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any
 from tierwise.errors import ConfigError, LimitError
 from tierwise.fleet.pricing import Pricing
 from tierwise.flow import Attempt, Outcome
-from tierwise.state import Claim, Denied
+from tierwise.state import Claim, Denied, Taken
 
 __all__ = ["LEAST_OUTPUT", "MOST_OUTPUT", "Call", "Limit", "named_apart"]
 
@@ -55,15 +55,15 @@ class Limit(ABC):
             LimitError: The call is refused whatever the state says.
         """
 
-    def settled(self, claim: Claim, outcome: Outcome, call: Call) -> Claim:
-        """The claim with what was taken; by default as much as was set aside.
+    def taken(self, claim: Claim, outcome: Outcome, call: Call) -> Taken:
+        """What the call took of a claim; by default as much as was set aside.
 
         Args:
             claim: One of `claims`, after the call's end.
             outcome: How the call ended. Its cost is zero if it was never sent, or failed unbilled.
             call: What `claims` was given.
         """
-        return claim
+        return None
 
     def refusal(self, claim: Claim, denied: Denied, call: Call) -> LimitError:
         """The error that says why the call may not go now."""

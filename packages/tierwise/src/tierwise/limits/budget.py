@@ -12,8 +12,7 @@ from tierwise.flow import Outcome, Purpose
 from tierwise.limits.base import LEAST_OUTPUT, Call, Limit
 from tierwise.limits.estimate import as_usd, cost, nano, prompt_tokens, used
 from tierwise.limits.windows import KEEP, Window, window, zone
-from tierwise.state import Claim, Denied, Spend
-from tierwise.values import evolve
+from tierwise.state import Claim, Denied, Spend, Taken
 
 __all__ = ["Budget", "OnExhausted", "Per", "Unit"]
 
@@ -108,11 +107,9 @@ class Budget(Limit):
                 ]
         return claims
 
-    def settled(self, claim: Claim, outcome: Outcome, call: Call) -> Claim:
+    def taken(self, claim: Claim, outcome: Outcome, call: Call) -> Taken:
         """See `Limit`."""
-        assert isinstance(claim, Spend)  # noqa: S101 - a budget makes no other
-        spent = self._usd(outcome, call) if _unit(claim) == "usd" else _tokens(outcome)
-        return evolve(claim, spent=spent)
+        return self._usd(outcome, call) if _unit(claim) == "usd" else _tokens(outcome)
 
     def refusal(self, claim: Claim, denied: Denied, call: Call) -> BudgetExceededError:
         """See `Limit`."""
@@ -138,7 +135,7 @@ class Budget(Limit):
         """See `Limit`."""
         if answer is None or answer is False:
             return None
-        return _cap(_unit(cast("Spend", claim)), answer, "on_exhausted")
+        return _cap(_unit(claim), answer, "on_exhausted")
 
     def key(self, scope: str, unit: Unit) -> str:
         """The account's key in the state."""
@@ -195,7 +192,7 @@ class Budget(Limit):
         return f"{self.name} ({own})" if own and self._per not in ("call", "run") else self.name
 
 
-def _unit(claim: Spend) -> Unit:
+def _unit(claim: Claim) -> Unit:
     return "usd" if claim.key.endswith(":usd") else "tokens"
 
 

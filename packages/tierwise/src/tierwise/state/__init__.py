@@ -1,7 +1,20 @@
 """What changes over time: spend, slots, rates, circuits, sessions, how models have done. One `State` for a router."""
 
 from tierwise.state.base import State
-from tierwise.state.claims import Balance, Circuit, Claim, Denied, Granted, Health, Observed, Rate, Slot, Spend
+from tierwise.state.claims import (
+    Balance,
+    Circuit,
+    Claim,
+    Denied,
+    Granted,
+    Health,
+    Observed,
+    Rate,
+    Signal,
+    Slot,
+    Spend,
+    Taken,
+)
 from tierwise.state.memory import MemoryState
 
 __all__ = [
@@ -14,7 +27,9 @@ __all__ = [
     "MemoryState",
     "Observed",
     "Rate",
+    "Signal",
     "Slot",
     "Spend",
     "State",
+    "Taken",
 ]

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
-from tierwise.state.claims import Balance, Claim, Denied, Granted, Observed
+from tierwise.state.claims import Balance, Claim, Denied, Granted, Observed, Taken
 
 __all__ = ["State", "completed"]
 
@@ -46,12 +46,15 @@ class State(ABC):
         """
 
     @abstractmethod
-    def settle(self, call_id: str, claims: Sequence[Claim], observed: Observed | None = None) -> None:
+    def settle(
+        self, call_id: str, claims: Sequence[Claim], taken: Sequence[Taken], observed: Observed | None = None
+    ) -> None:
         """Replaces what was set aside by what was taken.
 
         Args:
             call_id: The call.
-            claims: The claims that were reserved, with how the call ended.
+            claims: The claims that were reserved.
+            taken: What the call took of each.
             observed: How the model did; it is remembered whether there is a reservation or not.
         """
 
@@ -75,9 +78,11 @@ class State(ABC):
         """The async twin of `reserve`."""
         return await _in_thread(self.reserve, call_id, claims, lease=lease, least=least, most=most)
 
-    async def asettle(self, call_id: str, claims: Sequence[Claim], observed: Observed | None = None) -> None:
+    async def asettle(
+        self, call_id: str, claims: Sequence[Claim], taken: Sequence[Taken], observed: Observed | None = None
+    ) -> None:
         """The async twin of `settle`."""
-        await _in_thread(self.settle, call_id, claims, observed)
+        await _in_thread(self.settle, call_id, claims, taken, observed)
 
     async def alift(self, key: str, cap: int, *, keep: float | None = None) -> None:
         """The async twin of `lift`."""

@@ -1,7 +1,7 @@
 """What limits ask of the state, as plain values: every store understands these four kinds, and nothing else.
 
-A claim is reserved before a call and settled after it. Its last field says how the call ended; until then it is `None`.
-Amounts are whole numbers (nano-dollars, tokens, requests), so that every store adds them up in the same way.
+A claim is reserved before a call and settled after it, with what the call took of it. Amounts are whole numbers
+(nano-dollars, tokens, requests), so that every store adds them up in the same way.
 """
 
 from __future__ import annotations
@@ -9,7 +9,20 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 from typing import Literal, TypeAlias
 
-__all__ = ["Balance", "Circuit", "Claim", "Denied", "Granted", "Health", "Observed", "Rate", "Slot", "Spend"]
+__all__ = [
+    "Balance",
+    "Circuit",
+    "Claim",
+    "Denied",
+    "Granted",
+    "Health",
+    "Observed",
+    "Rate",
+    "Signal",
+    "Slot",
+    "Spend",
+    "Taken",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +40,6 @@ class Spend:
     """What each output token takes on top."""
     keep: float | None = None
     """Seconds after its last use for which the account is kept; `None` for ever."""
-    spent: int | None = None
-    """At settlement: what the call took; `None` for as much as was set aside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +66,6 @@ class Rate:
     """How much of it the call is expected to take."""
     burst: int | None = None
     """How much may go at once; `limit` if not given."""
-    taken: int | None = None
-    """At settlement: how much it took; `None` for as much as was expected."""
 
 
 Health: TypeAlias = Literal["good", "bad", "down", "unknown"]
@@ -81,13 +90,23 @@ class Circuit:
     """Seconds that it stays open at first."""
     longest: float
     """The longest that it stays open, in seconds, unless the provider asks for more."""
-    health: Health | None = None
-    """At settlement: what the call said; `None` is `unknown`."""
-    retry_after: float | None = None
-    """At settlement: seconds for which the provider asks to be left alone. The longer of two cooldowns wins."""
 
 
 Claim: TypeAlias = Spend | Slot | Rate | Circuit
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """What a call said of the circuit that it went through."""
+
+    health: Health = "unknown"
+    retry_after: float | None = None
+    """Seconds for which the provider asks to be left alone. The longer of two cooldowns wins."""
+
+
+Taken: TypeAlias = int | Signal | None
+"""What a call took of a claim: of `Spend` and `Rate` an amount, or `None` for as much as was set aside; of `Circuit` a
+`Signal`, or `None` for an unknown one; of `Slot` nothing can be said, for it is free again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import TypeVar, cast
 
 from tierwise.state import rules
 from tierwise.state.base import State
-from tierwise.state.claims import Balance, Claim, Denied, Granted, Observed
+from tierwise.state.claims import Balance, Claim, Denied, Granted, Observed, Taken
 from tierwise.state.records import Account, Held, Record
 
 __all__ = ["MemoryState"]
@@ -53,10 +53,12 @@ class MemoryState(State):
             self._book.forget(now)
             return rules.reserve(self._book, now, call_id, claims, lease=lease, least=least, most=most)
 
-    def settle(self, call_id: str, claims: Sequence[Claim], observed: Observed | None = None) -> None:
+    def settle(
+        self, call_id: str, claims: Sequence[Claim], taken: Sequence[Taken], observed: Observed | None = None
+    ) -> None:
         """See `State`."""
         with self._lock:
-            rules.settle(self._book, self._clock(), call_id, claims)
+            rules.settle(self._book, self._clock(), call_id, claims, taken)
             if observed is not None:
                 self._observe(observed)
 
@@ -85,9 +87,11 @@ class MemoryState(State):
         """See `State`. The event loop does not turn meanwhile."""
         return self.reserve(call_id, claims, lease=lease, least=least, most=most)
 
-    async def asettle(self, call_id: str, claims: Sequence[Claim], observed: Observed | None = None) -> None:
+    async def asettle(
+        self, call_id: str, claims: Sequence[Claim], taken: Sequence[Taken], observed: Observed | None = None
+    ) -> None:
         """See `State`. The event loop does not turn meanwhile."""
-        self.settle(call_id, claims, observed)
+        self.settle(call_id, claims, taken, observed)
 
     async def alift(self, key: str, cap: int, *, keep: float | None = None) -> None:
         """See `State`. The event loop does not turn meanwhile."""
@@ -178,6 +182,8 @@ class _MemoryBook:
 
     def lapsed(self, now: float) -> Sequence[tuple[str, Held]]:
         """See `Book`."""
+        if not self._leases or self._leases[0][0] > now:
+            return ()
         found: list[tuple[str, Held]] = []
         while self._leases and self._leases[0][0] <= now and len(found) < _MOST:
             _, call_id = heapq.heappop(self._leases)

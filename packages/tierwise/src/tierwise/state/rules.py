@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import inf
 
-from tierwise.state.claims import Circuit, Claim, Denied, Granted, Rate, Slot, Spend
+from tierwise.state.claims import Circuit, Claim, Denied, Granted, Rate, Signal, Slot, Spend, Taken
 from tierwise.state.records import Account, Book, Breaker, Bucket, Held, Places
 
 __all__ = ["lift", "reserve", "settle", "sweep"]
@@ -51,7 +51,7 @@ def reserve(
     return Granted(units, probe=bool(held.probes))
 
 
-def settle(book: Book, now: float, call_id: str, claims: Sequence[Claim]) -> None:
+def settle(book: Book, now: float, call_id: str, claims: Sequence[Claim], taken: Sequence[Taken]) -> None:
     """See `State.settle`."""
     sweep(book, now)
     held = book.load(Held, call_id)
@@ -59,16 +59,13 @@ def settle(book: Book, now: float, call_id: str, claims: Sequence[Claim]) -> Non
         return
     _give_back(book, call_id, held)
     book.drop(Held, call_id)
-    for claim in claims:
-        match claim:
-            case Spend():
-                _spend(book, now, claim, held)
-            case Rate() if claim.taken is not None:
-                _correct(book, now, claim, held)
-            case Circuit():
-                _learn(book, now, claim, probed=claim.key in held.probes)
-            case _:
-                pass
+    for claim, took in zip(claims, taken, strict=True):
+        if isinstance(claim, Spend):
+            _spend(book, now, claim, took if isinstance(took, int) else held.accounts[claim.key])
+        elif isinstance(claim, Rate) and isinstance(took, int):
+            _correct(book, now, claim, took - held.expected[claim.key])
+        elif isinstance(claim, Circuit) and isinstance(took, Signal):
+            _learn(book, now, claim, took, probed=claim.key in held.probes)
 
 
 def sweep(book: Book, now: float) -> int:
@@ -85,7 +82,7 @@ def lift(book: Book, now: float, key: str, cap: int, keep: float | None) -> None
     """See `State.lift`."""
     account = book.load(Account, key) or Account()
     account.cap = cap if account.cap is None else max(account.cap, cap)
-    account.until = _until(now, keep)
+    account.until = _until(account, now, keep)
     book.save(key, account)
 
 
@@ -114,15 +111,16 @@ def _poor(book: Book, index: int, claim: Spend) -> Denied:
     return Denied(index, spent=account.spent, reserved=account.reserved, cap=_cap(claim, account))
 
 
-def _spend(book: Book, now: float, claim: Spend, held: Held) -> None:
+def _spend(book: Book, now: float, claim: Spend, amount: int) -> None:
     account = book.load(Account, claim.key) or Account()
-    account.spent += held.accounts[claim.key] if claim.spent is None else claim.spent
-    account.until = _until(now, claim.keep)
+    account.spent += amount
+    account.until = _until(account, now, claim.keep)
     book.save(claim.key, account)
 
 
-def _until(now: float, keep: float | None) -> float | None:
-    return None if keep is None else now + keep
+def _until(account: Account, now: float, keep: float | None, *, lease_ends: float = 0.0) -> float | None:
+    """When the account may be forgotten: never before what is set aside of it is settled, or has lapsed."""
+    return None if keep is None else max(account.until or 0.0, now + keep, lease_ends)
 
 
 # Slots, rates, circuits.
@@ -157,7 +155,7 @@ def _set_aside(book: Book, now: float, call_id: str, claim: Claim, held: Held) -
             amount = claim.amount + claim.each * held.units
             account.reserved += amount
             held.accounts[claim.key] = amount
-            account.until = _until(now, claim.keep)
+            account.until = _until(account, now, claim.keep, lease_ends=held.expires)
             book.save(claim.key, account)
         case Slot():
             places = book.load(Places, claim.key) or Places()
@@ -179,19 +177,17 @@ def _set_aside(book: Book, now: float, call_id: str, claim: Claim, held: Held) -
                 book.save(claim.key, breaker)
 
 
-def _correct(book: Book, now: float, claim: Rate, held: Held) -> None:
-    """What was taken more, or less, than expected: a bucket is never fuller than full."""
-    assert claim.taken is not None  # noqa: S101 - asked by the caller
+def _correct(book: Book, now: float, claim: Rate, more: int) -> None:
+    """What was taken more, or less, than expected. A bucket that is full gains nothing."""
     bucket = book.load(Bucket, claim.key) or Bucket()
-    more = claim.taken - held.expected.get(claim.key, 0)
     bucket.full_at = max(bucket.full_at, now) + more * claim.period / claim.limit
     bucket.until = max(bucket.full_at, now) + IDLE
     book.save(claim.key, bucket)
 
 
-def _learn(book: Book, now: float, claim: Circuit, *, probed: bool) -> None:
+def _learn(book: Book, now: float, claim: Circuit, signal: Signal, *, probed: bool) -> None:
     breaker = book.load(Breaker, claim.key) or Breaker()
-    match claim.health:
+    match signal.health:
         case "good" if probed or breaker.open_until is None:
             book.drop(Breaker, claim.key)
             return
@@ -207,7 +203,7 @@ def _learn(book: Book, now: float, claim: Circuit, *, probed: bool) -> None:
         first = probed or breaker.open_until is None
         breaker.openings += int(first)
         pause = min(claim.cooldown * 2 ** min(breaker.openings - 1, 32), claim.longest)
-        until = now + max(pause, claim.retry_after or 0.0)
+        until = now + max(pause, signal.retry_after or 0.0)
         breaker.open_until = max(breaker.open_until or until, until)
     breaker.until = max(breaker.open_until or now, now) + IDLE
     book.save(claim.key, breaker)

@@ -11,13 +11,16 @@ from math import inf
 from tierwise.state.claims import Circuit, Claim, Denied, Granted, Rate, Signal, Slot, Spend, Taken
 from tierwise.state.records import Account, Book, Breaker, Bucket, Held, Places
 
-__all__ = ["lift", "reserve", "settle", "sweep"]
+__all__ = ["IDLE", "POLL", "RETENTION", "TICK", "lift", "reserve", "settle", "sweep"]
 
 RETENTION = 86_400.0
 """Seconds for which a lapsed reservation is remembered, so that a late settlement counts, and counts once."""
 
 IDLE = 86_400.0
 """Seconds after which the record of a circuit or a rate that nobody used says nothing any more."""
+
+TICK = 1e-6
+"""Seconds below which a wait is a rounding error: clocks are floating-point numbers."""
 
 POLL = 0.02
 """Seconds after which it is worth asking again for something that is free when another call ends."""
@@ -138,7 +141,7 @@ def _denied(book: Book, now: float, index: int, claim: Slot | Rate | Circuit) ->
             late = max(bucket.full_at, now) + (claim.amount - burst) * claim.period / claim.limit - now
             if claim.amount > burst:
                 return Denied(index, cap=burst)  # it would never go, however long it waits
-            return Denied(index, retry_after=late, cap=claim.limit) if late > 0 else None
+            return Denied(index, retry_after=late, cap=claim.limit) if late > TICK else None
         case Circuit():
             breaker = book.load(Breaker, claim.key)
             if breaker is None or breaker.open_until is None:

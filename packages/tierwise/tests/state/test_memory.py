@@ -1,0 +1,62 @@
+"""The state of one process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from tierwise.state import Balance, MemoryState, Spend
+from tierwise.testing.conformance.state import StateConformance, reserved
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def passes(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class TestMemoryState(StateConformance):
+    @pytest.fixture
+    def clock(self) -> Clock:
+        return Clock()
+
+    @pytest.fixture
+    def state(self, clock: Clock) -> MemoryState:
+        return MemoryState(clock=clock)
+
+    @pytest.fixture
+    def passes(self, clock: Clock) -> Callable[[float], None]:
+        return clock.passes
+
+
+async def test_the_async_twins_do_not_let_the_loop_turn() -> None:
+    state, claim = MemoryState(), Spend("a", cap=9, amount=1)
+    for step in (
+        state.areserve("call", [claim], lease=9),
+        state.asettle("call", [claim], [1]),
+        state.alift("a", 10),
+        state.abalance("a"),
+    ):
+        with pytest.raises(StopIteration):
+            step.send(None)
+
+
+def test_what_is_over_is_not_kept() -> None:
+    clock = Clock()
+    state = MemoryState(clock=clock)
+    for i in range(5_000):
+        claim = Spend(f"run {i}", cap=9, amount=1, keep=60)
+        state.settle(reserved(state, claim, lease=60), [claim], [1])
+    assert state.held == 0
+    assert len(state._book._leases) < 3_000
+    clock.passes(61)
+    for _ in range(6):  # each looks after a bounded number of records
+        reserved(state, Spend("last", cap=99, amount=1))
+    assert len(state._book._records) == 1
+    clock.passes(100_000)
+    assert (state.balance("last"), state.held) == (Balance(), 0)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from tierwise.backends.base import Backend
 from tierwise.flow import Attempt, Chunk, Note, Outcome
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["UNWATCHED", "AsyncPieces", "Ending", "Observer", "Pieces", "Unwatched", "Watch", "shielded"]
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -111,12 +110,12 @@ class _Shielded:
         self._logged: set[type[Exception]] = set()
 
     def watch(self, task: Task, run_id: str) -> Watch:
-        made = self.safely(self._observer.watch, task, run_id)
+        made = self.safely(lambda: self._observer.watch(task, run_id))
         return UNWATCHED if made is None else _ShieldedWatch(made, self)
 
-    def safely(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
+    def safely(self, does: Callable[[], T]) -> T | None:
         try:
-            return function(*args, **kwargs)
+            return does()
         except Exception as error:  # noqa: BLE001 - what only looks on must not break what it looks at
             self._log(error)
             return None
@@ -140,20 +139,20 @@ class _ShieldedWatch:
         self._shield = shield
 
     def began(self) -> None:
-        self._shield.safely(self._watch.began)
+        self._shield.safely(lambda: self._watch.began())
 
     def noted(self, note: Note) -> None:
-        self._shield.safely(self._watch.noted, note)
+        self._shield.safely(lambda: self._watch.noted(note))
 
     def calling(self, attempt: Attempt, backend: Backend, *, streamed: bool) -> AbstractContextManager[object]:
-        made = self._shield.safely(self._watch.calling, attempt, backend, streamed=streamed)
+        made = self._shield.safely(lambda: self._watch.calling(attempt, backend, streamed=streamed))
         return _NOTHING if made is None else _ShieldedContext(made, self._shield)
 
     def kept(self, row: Row, outcome: Outcome | None) -> None:
-        self._shield.safely(self._watch.kept, row, outcome)
+        self._shield.safely(lambda: self._watch.kept(row, outcome))
 
     def ended(self, ending: Ending) -> None:
-        self._shield.safely(self._watch.ended, ending)
+        self._shield.safely(lambda: self._watch.ended(ending))
 
 
 class _ShieldedContext:
@@ -162,12 +161,12 @@ class _ShieldedContext:
         self._shield = shield
 
     def __enter__(self) -> None:
-        self._shield.safely(self._context.__enter__)
+        self._shield.safely(lambda: self._context.__enter__())
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._shield.safely(self._context.__exit__, kind, error, traceback)
+        self._shield.safely(lambda: self._context.__exit__(kind, error, traceback))
 
 
 Around = Callable[[], AbstractContextManager[object]]

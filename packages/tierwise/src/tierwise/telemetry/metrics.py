@@ -41,6 +41,7 @@ class Instruments:
         self._calls = counter(names.CALLS, "{call}", "Calls that were sent")
         self._cost = counter(names.COST, "{USD}", "Cost of calls whose price is known")
         self._refusals = counter(names.REFUSALS, "{call}", "Calls that were never sent")
+        self._losses = counter(names.STATE_LOSSES, "{call}", "Calls for which the limits' state was lost")
         self._moves = {
             "fallback": counter(names.FALLBACKS, "{fallback}", "Times a call failed and another model was asked"),
             "escalation": counter(names.ESCALATIONS, "{escalation}", "Times a weak answer was taken up a tier"),
@@ -101,6 +102,10 @@ class Instruments:
     def moved(self, note: Moved, told: Attributes, context: Context) -> None:
         """Counts a fallback or an escalation."""
         self._moves[note.kind].add(1, told, context)
+
+    def lost(self, told: Attributes, context: Context) -> None:
+        """Counts a call whose limits could not be asked, or told how it ended."""
+        self._losses.add(1, told, context)
 
     def ran(self, seconds: float, job: str | None, ending: Ending, context: Context) -> None:
         """Measures a run."""

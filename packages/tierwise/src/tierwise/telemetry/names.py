@@ -81,12 +81,16 @@ ATTEMPT_EVIDENCE = "tierwise.attempt.verdict.evidence"
 MOVE_SOURCE = "tierwise.move.source"
 MOVE_TARGET = "tierwise.move.target"
 
+STATE_LOSS = "tierwise.state_loss.mode"
+"""`fail_open` or `fail_closed`."""
+
 SPAN_RUN = "tierwise.run"
 SPAN_CHECK = "tierwise.check"
 
 EVENT_FALLBACK = "tierwise.fallback"
 EVENT_ESCALATION = "tierwise.escalation"
 EVENT_REFUSAL = "tierwise.refusal"
+EVENT_STATE_LOSS = "tierwise.state_loss"
 
 METRIC_DURATION = "gen_ai.client.inference.duration"
 METRIC_FIRST_CHUNK = "gen_ai.client.inference.time_to_first_chunk"
@@ -96,6 +100,7 @@ METRIC_CACHE_READ_TOKENS = "gen_ai.client.inference.usage.cache_read.input_token
 METRIC_CACHE_WRITE_TOKENS = "gen_ai.client.inference.usage.cache_write.input_tokens"
 METRIC_REASONING_TOKENS = "gen_ai.client.inference.usage.reasoning.output_tokens"
 METRIC_RUN_DURATION = "tierwise.run.duration"
+STATE_LOSSES = "tierwise.state_losses"
 
 PROVIDERS: Mapping[str, str] = {
     "aws": "aws.bedrock",

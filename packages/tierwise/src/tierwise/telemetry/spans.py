@@ -16,7 +16,7 @@ from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer
 
 from tierwise.backends.base import Backend
 from tierwise.errors import BackendError
-from tierwise.flow import WORK, Attempt, Decided, Moved, Note, Outcome
+from tierwise.flow import WORK, Attempt, Decided, Moved, Note, Outcome, Stated
 from tierwise.ledger.rows import Row
 from tierwise.observer import Ending
 from tierwise.task import Task
@@ -100,6 +100,10 @@ class RunSpans:
                 event = names.EVENT_FALLBACK if kind == "fallback" else names.EVENT_ESCALATION
                 self._span.add_event(event, told, self._now())
                 self._tools.instruments.moved(note, told, self._within)
+            case Stated(data={"state_loss": mode}):
+                lost: Attributes = {names.STATE_LOSS: str(mode)}
+                self._span.add_event(names.EVENT_STATE_LOSS, lost, self._now())
+                self._tools.instruments.lost(lost, self._within)
             case _:
                 pass
 

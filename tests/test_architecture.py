@@ -17,7 +17,7 @@ CORE = ROOT / "packages" / "tierwise" / "src" / "tierwise"
 # what may go, who calls, what is kept; the driver and the router stand on all of them.
 ORDER = [
     {"errors", "ids", "lazy", "values"},
-    {"database", "functions", "patterns"},
+    {"database", "functions", "jsontext", "patterns"},
     {"task"},
     {"fleet"},
     {"flow", "state", "schema", "quoting"},

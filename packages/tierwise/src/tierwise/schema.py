@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any, cast
 
 from tierwise.errors import ConfigError, MissingExtraError
+from tierwise.jsontext import read_json
 
 __all__ = ["as_json_schema", "check_schema", "parse_output", "schema_errors", "unfence"]
 
@@ -36,7 +37,7 @@ def parse_output(schema: Any, text: str) -> Any:
     if not isinstance(schema, Mapping):
         return _adapter(schema).validate_json(text)
     try:
-        value = json.loads(text)
+        value = read_json(text)
     except ValueError as error:
         raise ValueError(f"no JSON: {error}") from error
     wrong = schema_errors(cast("Mapping[str, Any]", schema), value)
@@ -62,6 +63,8 @@ def schema_errors(schema: Mapping[str, Any], value: Any) -> str:
         raise ConfigError(
             f"no valid JSON schema: reference {missing.ref!r} is not within it", setting="output_schema", value=schema
         ) from missing
+    except RecursionError:  # a schema that refers to itself takes several frames for each level
+        return "nested too deeply to be held against the schema"
     if error is None:
         return ""
     path: str = error.json_path.removeprefix("$").lstrip(".")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Any, Literal, TypeAlias, cast, get_args
 
 from tierwise.errors import ConfigError
+from tierwise.jsontext import DEEPEST, is_too_deep, read_json
 
 __all__ = ["Message", "Prompt", "Stakes", "Task", "Tool", "ToolCall", "Trust"]
 
@@ -45,10 +45,12 @@ class ToolCall:
             id: The call's id.
         """
         if isinstance(arguments, Mapping):
+            if is_too_deep(arguments):
+                return cls(name, id=id, malformed=f"arguments nested more than {DEEPEST} levels deep")
             return cls(name, arguments, id=id)
         text = arguments or "{}"
         try:
-            value = json.loads(text)
+            value = read_json(text)
         except ValueError:
             return cls(name, id=id, malformed=text)
         if not isinstance(value, dict):

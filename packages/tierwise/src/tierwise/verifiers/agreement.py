@@ -11,6 +11,7 @@ from typing import Any
 from tierwise.context import Context, misfit
 from tierwise.errors import ConfigError
 from tierwise.flow import Attempt, Flow, Outcome, Verdict, call, gather
+from tierwise.jsontext import read_json
 from tierwise.schema import parse_output, unfence
 from tierwise.task import Task
 from tierwise.verifiers.base import Expense, Verifier
@@ -154,7 +155,7 @@ def comparable(task: Task, outcome: Outcome) -> tuple[str, Any] | None:
         return "number", number
     if text[:1] in ("{", "["):
         try:
-            return "json", _canonical(json.loads(text))
+            return "json", _canonical(read_json(text))
         except ValueError:
             return None
     words = text.strip(_EDGES).casefold().split()
@@ -169,7 +170,12 @@ def last_number(text: str) -> Decimal | None:
 
 def _as_number(text: str) -> Decimal | None:
     plain = text.replace(_MINUS, "-").strip(_UNITS).rstrip(".")
-    return Decimal(plain.replace(",", "")).normalize() if _NUMBER.fullmatch(plain) else None
+    if not _NUMBER.fullmatch(plain):
+        return None
+    try:
+        return Decimal(plain.replace(",", "")).normalize()
+    except ArithmeticError:  # its exponent is out of all bounds
+        return None
 
 
 def _canonical(value: Any) -> str:

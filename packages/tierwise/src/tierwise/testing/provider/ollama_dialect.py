@@ -292,7 +292,7 @@ def _arguments(call: Call) -> JsonObject | None:
         return dict(call.arguments)
     try:
         value: Any = json.loads(call.arguments)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return cast(JsonObject, value) if isinstance(value, dict) else None
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from tierwise.state.claims import Balance, Claim, Denied, Granted, Observed, Taken
 
-__all__ = ["State", "completed"]
+__all__ = ["State", "completed", "in_thread"]
 
 T = TypeVar("T")
 
@@ -76,21 +76,21 @@ class State(ABC):
         self, call_id: str, claims: Sequence[Claim], *, lease: float, least: int = 0, most: int = 0
     ) -> Granted | Denied:
         """The async twin of `reserve`."""
-        return await _in_thread(self.reserve, call_id, claims, lease=lease, least=least, most=most)
+        return await in_thread(self.reserve, call_id, claims, lease=lease, least=least, most=most)
 
     async def asettle(
         self, call_id: str, claims: Sequence[Claim], taken: Sequence[Taken], observed: Observed | None = None
     ) -> None:
         """The async twin of `settle`."""
-        await _in_thread(self.settle, call_id, claims, taken, observed)
+        await in_thread(self.settle, call_id, claims, taken, observed)
 
     async def alift(self, key: str, cap: int, *, keep: float | None = None) -> None:
         """The async twin of `lift`."""
-        await _in_thread(self.lift, key, cap, keep=keep)
+        await in_thread(self.lift, key, cap, keep=keep)
 
     async def abalance(self, key: str) -> Balance:
         """The async twin of `balance`."""
-        return await _in_thread(self.balance, key)
+        return await in_thread(self.balance, key)
 
     @abstractmethod
     def session_tier(self, session: str) -> tuple[str, int] | None:
@@ -135,7 +135,8 @@ async def completed(work: Awaitable[T]) -> T:
         raise
 
 
-async def _in_thread(function: Callable[..., T], *args: Any, **options: Any) -> T:
+async def in_thread(function: Callable[..., T], *args: Any, **options: Any) -> T:
+    """What the function gives, called in a thread; it comes to its end in any case."""
     import asyncio
 
     return await completed(asyncio.to_thread(function, *args, **options))

@@ -1,0 +1,178 @@
+"""What a state outside this process has in common: policies are answered from what was last heard of it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from tierwise.errors import StateError
+from tierwise.state.base import State
+from tierwise.state.claims import Observed
+
+__all__ = ["BRIEF", "KEPT_SECONDS", "WEIGHT", "Averages", "Session", "SharedState", "storable"]
+
+V = TypeVar("V")
+
+WEIGHT = 0.2
+"""The weight of the newest figure in a moving average."""
+
+KEPT_SECONDS = 7 * 86_400.0
+"""Seconds after its last use for which a session, or how a model has done, is kept."""
+
+BRIEF = 0.1
+"""The longest, in seconds, that a question of a policy waits for the store: an event loop may stand still meanwhile."""
+
+_MOST = 10_000
+"""The most answers that are kept of each kind."""
+
+_log = logging.getLogger("tierwise.state")
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What is remembered of a session."""
+
+    tier: str
+    prompt_tokens: int
+    idle: float
+    """Seconds since it was answered, at the time of asking."""
+
+
+@dataclass(frozen=True, slots=True)
+class Averages:
+    """How a model has done."""
+
+    latency: float | None = None
+    error_rate: float | None = None
+
+
+class SharedState(State):
+    """A state outside this process: a store answers what policies ask, and its answers are good for a while.
+
+    What policies ask, and what they would have remembered, is an aid and no limit. So these methods wait no longer than
+    a tenth of a second for the store, and raise nothing if it is lost: they answer from what was last heard, and say so
+    in the log.
+
+    Args:
+        fresh: Seconds for which an answer is good.
+    """
+
+    def __init__(self, *, fresh: float) -> None:
+        watch = _Outage(fresh)
+        self._sessions: _Answers[Session | None] = _Answers(self._ask_session, fresh, watch)
+        self._models: _Answers[Averages] = _Answers(self._ask_model, fresh, watch)
+        self._outage = watch
+
+    @abstractmethod
+    def _ask_session(self, session: str) -> Session | None:
+        """Asks the store, briefly."""
+
+    @abstractmethod
+    def _tell_session(self, session: str, tier: str, prompt_tokens: int) -> None:
+        """Tells the store, briefly."""
+
+    @abstractmethod
+    def _ask_model(self, model: str) -> Averages:
+        """Asks the store, briefly."""
+
+    @abstractmethod
+    def _tell_observed(self, observed: Observed) -> Averages:
+        """Tells the store, briefly."""
+
+    def session_tier(self, session: str) -> tuple[str, int] | None:
+        """See `State`. Raises nothing."""
+        kept, _ = self._sessions.get(session) or (None, 0.0)
+        return None if kept is None else (kept.tier, kept.prompt_tokens)
+
+    def session_idle(self, session: str) -> float | None:
+        """See `State`. Raises nothing."""
+        kept, heard = self._sessions.get(session) or (None, 0.0)
+        return None if kept is None else kept.idle + time.monotonic() - heard
+
+    def keep_session(self, session: str, tier: str, prompt_tokens: int) -> None:
+        """See `State`. Raises nothing."""
+        self._sessions.put(session, Session(tier, prompt_tokens, 0.0))
+        with self._outage:
+            self._tell_session(session, tier, prompt_tokens)
+
+    def latency(self, model: str) -> float | None:
+        """See `State`. Raises nothing."""
+        kept = self._models.get(model)
+        return None if kept is None else kept[0].latency
+
+    def error_rate(self, model: str) -> float | None:
+        """See `State`. Raises nothing."""
+        kept = self._models.get(model)
+        return None if kept is None else kept[0].error_rate
+
+    def observe(self, observed: Observed) -> None:
+        """See `State`. Raises nothing."""
+        with self._outage:
+            self._models.put(observed.model, self._tell_observed(observed))
+
+
+def storable(text: str) -> str:
+    """The text in a form that stores take: they know no lone surrogates."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
+class _Outage:
+    """Lets a lost store be: it is logged once, and what nobody must know is asked again only after a while."""
+
+    def __init__(self, pause: float) -> None:
+        self._pause = max(pause, BRIEF)
+        self._lost = False
+        self._until = 0.0
+
+    @property
+    def lasts(self) -> bool:
+        return self._lost and time.monotonic() < self._until
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> bool:
+        if error is None:
+            self._lost = False
+            return False
+        if not isinstance(error, StateError):
+            return False
+        if not self._lost:
+            _log.warning("%s; policies go by what was last heard", error)
+        self._lost, self._until = True, time.monotonic() + self._pause
+        return True
+
+
+class _Answers(Generic[V]):
+    """What a store answered, and when; the oldest are forgotten first."""
+
+    def __init__(self, ask: Callable[[str], V], fresh: float, outage: _Outage) -> None:
+        self._ask = ask
+        self._fresh = fresh
+        self._outage = outage
+        self._kept: dict[str, tuple[V, float]] = {}
+        self._lock = threading.Lock()
+
+    def get(self, key: str) -> tuple[V, float] | None:
+        """The store's answer and when it came, in monotonic seconds; `None` if it never gave one."""
+        kept = self._kept.get(key)
+        if (kept is not None and time.monotonic() < kept[1] + self._fresh) or self._outage.lasts:
+            return kept
+        with self._outage:
+            return self.put(key, self._ask(key))
+        return kept
+
+    def put(self, key: str, value: V) -> tuple[V, float]:
+        """Keeps an answer."""
+        kept = value, time.monotonic()
+        with self._lock:
+            self._kept.pop(key, None)
+            self._kept[key] = kept
+            if len(self._kept) > _MOST:
+                del self._kept[next(iter(self._kept))]
+        return kept

@@ -33,6 +33,7 @@ from tierwise.schema import parse_output
 from tierwise.state import MemoryState, State
 from tierwise.strategies.base import Strategy, with_verdict
 from tierwise.strategies.cascade import Cascade
+from tierwise.strategies.downgrade import within_budget
 from tierwise.task import Prompt, Task
 from tierwise.values import evolve
 from tierwise.verifiers.default import free_verifier
@@ -268,7 +269,7 @@ class _Session:
         decision = router._settled((yield from router._policy.flow(task, context)), context)
         self._decision = decision
         yield from note(Decided(decision, context))
-        outcome = yield from router._strategy.flow(task, context.starting(decision))
+        outcome = yield from within_budget(router._strategy.flow(task, context.starting(decision)), task, context)
         if not outcome.ok:
             raise AllModelsFailedError([outcome])
         judged = outcome.verdict

@@ -55,6 +55,7 @@ HELPERS: frozenset[Purpose] = frozenset({"judge", "classify", "check", "plan"})
 """What a call can be for that is no answer to what the user asked."""
 
 _ZERO = Decimal(0)
+_UNDECIDED = Decision("")
 
 
 @dataclass(slots=True)
@@ -108,7 +109,7 @@ class Run:
         self._rows: dict[str, Row] = {}
         self._drafts: dict[str, Outcome] = {}
         """What nothing has rejected so far, by the call."""
-        self._decision = Decision("")
+        self._decision = _UNDECIDED
 
     @property
     def rows(self) -> tuple[Row, ...]:

@@ -114,7 +114,10 @@ class RedisState(SharedState):
         self, call_id: str, claims: Sequence[Claim], taken: Sequence[Taken], observed: Observed | None = None
     ) -> None:
         """See `State`."""
-        self._heard(observed, self._do("settle", _observing(settlement(call_id, claims, taken), observed)))
+        if claims:
+            self._heard(observed, self._do("settle", _observing(settlement(call_id, claims, taken), observed)))
+        elif observed is not None:
+            self.observe(observed)
 
     def lift(self, key: str, cap: int, *, keep: float | None = None) -> None:
         """See `State`."""
@@ -134,7 +137,12 @@ class RedisState(SharedState):
         self, call_id: str, claims: Sequence[Claim], taken: Sequence[Taken], observed: Observed | None = None
     ) -> None:
         """See `State`."""
-        self._heard(observed, await self._ado("settle", _observing(settlement(call_id, claims, taken), observed)))
+        told = _observing(settlement(call_id, claims, taken), observed)
+        if claims:
+            self._heard(observed, await self._ado("settle", told))
+        elif observed is not None and not self._outage.lasts:
+            with self._outage:
+                self._heard(observed, await self._ado("observe", told))
 
     async def alift(self, key: str, cap: int, *, keep: float | None = None) -> None:
         """See `State`."""

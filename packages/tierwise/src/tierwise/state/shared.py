@@ -56,7 +56,7 @@ class SharedState(State):
 
     What policies ask, and what they would have remembered, is an aid and no limit. So these methods wait no longer than
     a tenth of a second for the store, and raise nothing if it is lost: they answer from what was last heard, and say so
-    in the log.
+    in the log. The same holds for the settlement of a call that has no claims.
 
     Args:
         fresh: Seconds for which an answer is good.
@@ -97,8 +97,9 @@ class SharedState(State):
     def keep_session(self, session: str, tier: str, prompt_tokens: int) -> None:
         """See `State`. Raises nothing."""
         self._sessions.put(session, Session(tier, prompt_tokens, 0.0))
-        with self._outage:
-            self._tell_session(session, tier, prompt_tokens)
+        if not self._outage.lasts:
+            with self._outage:
+                self._tell_session(session, tier, prompt_tokens)
 
     def latency(self, model: str) -> float | None:
         """See `State`. Raises nothing."""
@@ -112,8 +113,9 @@ class SharedState(State):
 
     def observe(self, observed: Observed) -> None:
         """See `State`. Raises nothing."""
-        with self._outage:
-            self._models.put(observed.model, self._tell_observed(observed))
+        if not self._outage.lasts:
+            with self._outage:
+                self._models.put(observed.model, self._tell_observed(observed))
 
 
 def storable(text: str) -> str:

@@ -80,7 +80,10 @@ class SQLiteState(SharedState):
         self, call_id: str, claims: Sequence[Claim], taken: Sequence[Taken], observed: Observed | None = None
     ) -> None:
         """See `State`."""
-        self._heard(observed, self._file.do(_settling(call_id, claims, taken, observed)))
+        if claims:
+            self._heard(observed, self._file.do(_settling(call_id, claims, taken, observed)))
+        elif observed is not None:
+            self.observe(observed)
 
     def lift(self, key: str, cap: int, *, keep: float | None = None) -> None:
         """See `State`."""
@@ -100,7 +103,12 @@ class SQLiteState(SharedState):
         self, call_id: str, claims: Sequence[Claim], taken: Sequence[Taken], observed: Observed | None = None
     ) -> None:
         """See `State`."""
-        self._heard(observed, await self._queued(_settling(call_id, claims, taken, observed)))
+        work = _settling(call_id, claims, taken, observed)
+        if claims:
+            self._heard(observed, await self._queued(work))
+        elif observed is not None and not self._outage.lasts:
+            with self._outage:
+                self._heard(observed, await self._queued(work))
 
     async def alift(self, key: str, cap: int, *, keep: float | None = None) -> None:
         """See `State`."""

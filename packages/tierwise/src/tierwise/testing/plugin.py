@@ -1,9 +1,11 @@
-"""A pytest plugin that forbids real calls. It does nothing until it is asked to.
+"""A pytest plugin that forbids real calls, and lends a Redis server. It does nothing until it is asked to.
 
 - `tierwise_forbid_network = true` in pytest's settings, or `TIERWISE_FORBID_NETWORK=1`: for all tests.
 - the fixture `tierwise_forbid_network`: for one test.
+- the fixture `tierwise_redis`: the address of a Redis server that is started for the tests.
 
-Only this machine can be reached then. A test that tries to reach another fails, even if a library swallowed the error.
+Only this machine can be reached where calls are forbidden. A test that tries to reach another fails, even if a library
+swallowed the error.
 """
 
 from __future__ import annotations
@@ -13,7 +15,13 @@ from collections.abc import Generator
 
 import pytest
 
-__all__ = ["pytest_addoption", "pytest_runtest_call", "pytest_runtest_protocol", "tierwise_forbid_network"]
+__all__ = [
+    "pytest_addoption",
+    "pytest_runtest_call",
+    "pytest_runtest_protocol",
+    "tierwise_forbid_network",
+    "tierwise_redis",
+]
 
 _SETTING = "tierwise_forbid_network"
 _VARIABLE = "TIERWISE_FORBID_NETWORK"
@@ -56,6 +64,25 @@ def tierwise_forbid_network(request: pytest.FixtureRequest) -> Generator[None]:
     with forbidden() as blocked:
         request.node.stash[_BLOCKED] = blocked
         yield
+
+
+@pytest.fixture(scope="session")
+def tierwise_redis() -> Generator[str]:
+    """The URL of a real Redis server, empty at the tests' beginning; one for all tests of the session.
+
+    Without a server's program the test is skipped. In CI (the variable `CI` is set) it fails: nobody reads skips there.
+    """
+    from tierwise.errors import ConfigError
+    from tierwise.testing.redis import RedisServer
+
+    try:
+        server = RedisServer()
+    except ConfigError as error:
+        if os.environ.get("CI", "") not in ("", "0", "false"):
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+    with server:
+        yield server.url
 
 
 _BLOCKED = pytest.StashKey[list[str]]()

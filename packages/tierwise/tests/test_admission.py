@@ -1,0 +1,225 @@
+"""What every call goes through before it is made: reserving, waiting, and what happens when the state is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from tierwise import Cascade, Check, Task, Vote
+from tierwise.errors import AllModelsFailedError, LimitError, LimitStateError, StateError
+from tierwise.flow import Attempt, Outcome
+from tierwise.limits import Call, Limit
+from tierwise.state import Claim, Denied, Granted, MemoryState, Observed, Slot, Taken
+from tierwise.strategies import Single
+from tierwise.testing import HANG, ScriptedBackend
+
+from .driving import DOWN, FLEET, Counting, Driver, every_driver, nothing_is_held, router, sure
+
+
+class OneAtATime(Limit):
+    """A slot for each of these models, and a queue before it."""
+
+    name = "one at a time"
+
+    def __init__(self, *models: str, wait: float = 30.0) -> None:
+        self.models = models
+        self.wait = wait
+
+    def claims(self, call: Call) -> Sequence[Claim]:
+        name = call.attempt.model.name
+        return [Slot(name, size=1)] if name in self.models else []
+
+
+class Crowd(ScriptedBackend):
+    """Remembers how many calls of a model were under way at once."""
+
+    def __init__(self) -> None:
+        super().__init__({"*": "7"})
+        self.most = 0
+
+    def call(self, attempt: Attempt) -> Outcome:
+        self.most = max(self.most, self.open_calls + 1)
+        return super().call(attempt)
+
+    async def acall(self, attempt: Attempt) -> Outcome:
+        self.most = max(self.most, self.open_calls + 1)
+        return await super().acall(attempt)
+
+
+@every_driver
+def test_calls_side_by_side_wait_for_each_other_where_a_limit_says_so(drive: Driver) -> None:
+    backend = Crowd()
+    made = router(backend, Vote(["x:small", "x:small", "x:small"]), limits=[OneAtATime("small")])
+    got = drive(made, Task("q"))
+    assert got.answer is not None
+    assert (backend.most, [row.state for row in got.rows]) == (1, ["settled"] * 3)
+    assert nothing_is_held(made)
+
+
+@every_driver
+def test_a_call_that_would_wait_too_long_is_refused_and_the_load_shifts(drive: Driver) -> None:
+    state = MemoryState()
+    assert isinstance(state.reserve("another", [Slot("small", size=1)], lease=600), Granted)
+    for limit in (OneAtATime("small", wait=0.03), OneAtATime("small", wait=0.0)):
+        backend = ScriptedBackend({"*": "good"})
+        got = drive(router(backend, limits=[limit], state=state), Task("q"))
+        assert got.answer is not None
+        assert (got.rows[0].error_type, backend.asked) == ("LimitError", ["x:spare"])
+
+
+@every_driver
+def test_nobody_waits_beyond_the_deadline(drive: Driver) -> None:
+    state = MemoryState()
+    state.reserve("another", [Slot(model.name, size=1) for model in FLEET.models], lease=600)
+    limit = OneAtATime(*(model.name for model in FLEET.models), wait=600)
+    got = drive(router(ScriptedBackend({"*": "good"}), limits=[limit], state=state), Task("q", deadline=0.1))
+    assert isinstance(got.error, AllModelsFailedError)
+    assert {row.error_type for row in got.rows} == {"LimitError"}
+
+
+async def test_a_call_that_is_cancelled_while_it_waits_leaves_nothing() -> None:
+    state = MemoryState()
+    state.reserve("another", [Slot("small", size=1)], lease=600)
+    backend = ScriptedBackend({"*": "good"})
+    made = router(backend, limits=[OneAtATime("small")], state=state)
+    for strategy in (Single(), Vote(["x:small", "x:small", "x:small"])):
+        made = router(backend, strategy, limits=[OneAtATime("small")], state=state)
+        task = asyncio.create_task(made.arun("q"))
+        await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert (state.held, backend.asked) == (1, [])
+
+
+@every_driver
+def test_a_refusal_that_is_final_ends_the_run_and_sends_nothing_of_a_batch(drive: Driver) -> None:
+    class Final(LimitError):
+        final = True
+
+    class Ends(Counting):
+        def claims(self, call: Call) -> Sequence[Claim]:
+            if call.attempt.model.name == "large":
+                raise Final("enough", limit="test")
+            return super().claims(call)
+
+    backend, limit = ScriptedBackend({"*": "good"}), Ends()
+    made = router(backend, Vote(["small", "medium", "large"]), limits=[limit])
+    assert isinstance(drive(made, Task("q")).error, Final)
+    assert backend.asked == []
+    assert limit.is_balanced()
+    assert nothing_is_held(made)
+
+
+@every_driver
+def test_work_that_no_model_does_asks_no_limit(drive: Driver) -> None:
+    def passes(_: Outcome) -> bool:
+        return True
+
+    limit = Counting()
+    made = router(ScriptedBackend({"*": "good"}), Cascade(Check(passes)), limits=[limit])
+    assert drive(made, Task("q")).answer is not None
+    assert len(limit.given) == 1
+
+
+# The state is lost.
+
+
+class Lost(MemoryState):
+    """Cannot be reached, where it is told so."""
+
+    def __init__(self, *methods: str) -> None:
+        super().__init__()
+        self.methods = methods
+
+    def reserve(self, call_id: str, claims: Sequence[Claim], **options: Any) -> Granted | Denied:
+        if "reserve" in self.methods:
+            raise StateError("state at host:6379: connection refused")
+        return super().reserve(call_id, claims, **options)
+
+    def settle(
+        self, call_id: str, claims: Sequence[Claim], taken: Sequence[Taken], observed: Observed | None = None
+    ) -> None:
+        if "settle" in self.methods:
+            raise StateError("state at host:6379: connection refused")
+        super().settle(call_id, claims, taken, observed)
+
+
+@every_driver
+def test_closed_a_call_whose_limits_cannot_be_asked_is_refused(drive: Driver, caplog: pytest.LogCaptureFixture) -> None:
+    backend = ScriptedBackend({"*": "good"})
+    made = router(backend, limits=[Counting()], state=Lost("reserve"))
+    got = drive(made, Task("q"))
+    assert isinstance(got.error, AllModelsFailedError)
+    assert all(isinstance(outcome.error, LimitStateError) for outcome in got.error.outcomes)
+    assert "on_state_loss='fail_closed'" in str(got.error)
+    assert backend.asked == []
+    assert [r.levelno for r in caplog.records if "connection refused" in r.message] == [logging.WARNING]
+
+
+@every_driver
+def test_closed_a_model_that_no_limit_counts_answers(drive: Driver) -> None:
+    backend = ScriptedBackend({"*": "good"})
+    made = router(backend, limits=[OneAtATime("small", "spare")], state=Lost("reserve", "settle"))
+    got = drive(made, Task("q"))
+    assert got.answer is not None
+    assert backend.asked == ["x:medium"]
+
+
+def test_open_a_call_goes_without_its_limits_and_the_reply_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    made = router(ScriptedBackend({"*": "good"}), limits=[Counting()], state=Lost("reserve"), on_state_loss="fail_open")
+    for _ in range(2):
+        (said,) = made.run("q").statements
+        assert said.text.startswith("x:small was called without its limits: state at host:6379")
+        assert said.data == {"state_loss": "fail_open"}
+    assert len([r for r in caplog.records if "calls go without limits" in r.message]) == 1
+
+
+@every_driver
+@pytest.mark.parametrize("mode", ["fail_open", "fail_closed"])
+def test_a_settlement_that_is_lost_costs_nobody_the_answer(drive: Driver, mode: Any) -> None:
+    made = router(ScriptedBackend({"*": "good"}), Cascade(sure), limits=[Counting()], state=Lost("settle"))
+    assert drive(made, Task("q")).answer is not None
+    assert "a call could not be settled" in made.run("q").statements[0].text
+
+
+async def test_a_reservation_that_is_interrupted_is_given_back() -> None:
+    class Slow(MemoryState):
+        async def areserve(self, call_id: str, claims: Sequence[Claim], **options: Any) -> Granted | Denied:
+            said = self.reserve(call_id, claims, **options)
+            await asyncio.sleep(30)
+            return said
+
+    made = router(ScriptedBackend({"*": "good"}), limits=[Counting()], state=Slow())
+    task = asyncio.create_task(made.arun("q"))
+    await asyncio.sleep(0.01)
+    assert not nothing_is_held(made)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert nothing_is_held(made)
+
+
+def test_a_reservation_outlives_its_calls_deadline_and_no_longer() -> None:
+    leases: list[float] = []
+
+    class Noting(MemoryState):
+        def reserve(self, call_id: str, claims: Sequence[Claim], **options: Any) -> Granted | Denied:
+            leases.append(options["lease"])
+            return super().reserve(call_id, claims, **options)
+
+    made = router(ScriptedBackend({"*": HANG}), limits=[Counting()], state=Noting())
+    with pytest.raises(Exception, match="deadline"):
+        made.run("q", deadline=0.05)
+    assert 30 <= leases[0] <= 30.05
+
+
+def test_how_models_did_is_remembered() -> None:
+    made = router(ScriptedBackend({"small": DOWN, "*": "good"}), Cascade(sure))
+    made.run("q")
+    state = made._state
+    assert (state.error_rate("x:small"), state.error_rate("x:spare")) == (1.0, 0.0)
+    assert (state.latency("x:small"), state.latency("x:spare") is not None) == (None, True)

@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 from tasks import LENGTHS, request
-from tierwise import Always, Cascade, Fleet, ModelSpec, Price, Router, Rule, Single, SQLiteLedger, Task, Tier, Usage
+from tierwise import (
+    Always,
+    Cascade,
+    Fleet,
+    ModelSpec,
+    Price,
+    Router,
+    Rule,
+    Single,
+    SQLiteLedger,
+    Task,
+    Telemetry,
+    Tier,
+    Usage,
+)
 from tierwise.backends import Backend
 from tierwise.flow import Attempt, Outcome
 from tierwise.policies import Complexity
@@ -37,21 +55,32 @@ def accepts(outcome: Outcome) -> bool:
     return bool(outcome.text)
 
 
-def make(ledger: SQLiteLedger | None = None) -> Router:
-    return Router(FLEET, strategy=Cascade(accepts), backends={"local": BACKEND}, ledger=ledger)
+def make(**options: Any) -> Router:
+    return Router(FLEET, strategy=Cascade(accepts), backends={"local": BACKEND}, **options)
+
+
+class Discarding(SpanExporter):
+    """Takes spans and does nothing with them, so that what is measured is the making of them."""
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        return SpanExportResult.SUCCESS
 
 
 @pytest.fixture
 def router(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Router]:
-    """With a ledger or without; it is closed before the next is measured, for its writer works in a thread."""
-    if request.param == "off":
-        yield make()
-    else:
+    """Plain, with a ledger, or with telemetry; a ledger is closed before the next, for its writer works in a thread."""
+    if request.param == "durable":
         with SQLiteLedger(tmp_path / "ledger.db") as ledger:
-            yield make(ledger)
+            yield make(ledger=ledger)
+    elif request.param == "traced":
+        tracers, meters = TracerProvider(), MeterProvider([InMemoryMetricReader()])
+        tracers.add_span_processor(SimpleSpanProcessor(Discarding()))
+        yield make(telemetry=Telemetry(tracer_provider=tracers, meter_provider=meters))
+    else:
+        yield make()
 
 
-LEDGERS = pytest.mark.parametrize("router", ["off", "durable"], indirect=True)
+ROUTERS = pytest.mark.parametrize("router", ["off", "durable", "traced"], indirect=True)
 
 
 def measure(benchmark: Any, function: Callable[[], Any]) -> None:
@@ -104,16 +133,16 @@ def test_direct_stream(benchmark: Any) -> None:
     measure(benchmark, lambda: drained(BACKEND.open(Attempt(Task(SHORT), SMALL, "small"))))
 
 
-@LEDGERS
+@ROUTERS
 def test_routed_sync(benchmark: Any, router: Router) -> None:
     measure(benchmark, lambda: router.run(SHORT))
 
 
-@LEDGERS
+@ROUTERS
 def test_routed_async(benchmark: Any, router: Router, loop: asyncio.AbstractEventLoop) -> None:
     measure(benchmark, lambda: loop.run_until_complete(router.arun(SHORT)))
 
 
-@LEDGERS
+@ROUTERS
 def test_routed_stream(benchmark: Any, router: Router) -> None:
     measure(benchmark, lambda: drained(router.stream(SHORT)))

@@ -22,6 +22,9 @@ HERE = Path(__file__).parent
 ENVIRONMENTS = HERE.parent / ".venvs"
 RIVALS = {"cascadeflow": "bench-cascadeflow", "litellm": "bench-litellm"}
 
+ROUTERS = {"off": "ledger off", "durable": "ledger durable", "traced": "telemetry on"}
+"""The routers of `bench_tierwise.py`, and what the table calls them."""
+
 Medians = dict[str, float]
 
 
@@ -69,9 +72,9 @@ def calls(console: Console, ours: Medians, rivals: dict[str, Medians | None]) ->
     for column in ("", "direct", "routed", "added"):
         table.add_column(column, justify="left" if not column else "right")
     for kind in ("sync", "async", "stream"):
-        for ledger in ("off", "durable"):
-            direct, routed = ours[f"direct_{kind}"], ours[f"routed_{kind}[{ledger}]"]
-            table.add_row(f"{kind}, ledger {ledger}", f"{direct:,.0f}", f"{routed:,.0f}", f"{routed - direct:,.0f}")
+        for router, label in ROUTERS.items():
+            direct, routed = ours[f"direct_{kind}"], ours[f"routed_{kind}[{router}]"]
+            table.add_row(f"{kind}, {label}", f"{direct:,.0f}", f"{routed:,.0f}", f"{routed - direct:,.0f}")
     for name, medians in rivals.items():
         for kind in ("sync", "async", "stream"):
             if medians and f"routed_{kind}" in medians:

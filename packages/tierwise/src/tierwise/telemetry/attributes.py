@@ -247,13 +247,18 @@ def run_labels(job: str | None, made: Ending) -> Attributes:
 
 
 def _known(values: Mapping[str, Value | None]) -> Attributes:
-    return {name: _clean(value) for name, value in values.items() if value is not None}
+    return {
+        name: value if isinstance(value, _NUMBERS) else _clean(value)
+        for name, value in values.items()
+        if value is not None
+    }
 
 
-def _clean(value: Value) -> Value:
+_NUMBERS = (bool, int, float)
+
+
+def _clean(value: str | Sequence[str]) -> str | Sequence[str]:
     """The value as an exporter can write it: a lone surrogate in one text would lose it a whole batch of spans."""
     if isinstance(value, str):
         return value if value.isascii() else value.encode("utf-8", "replace").decode()
-    if isinstance(value, Sequence):
-        return tuple(str(_clean(item)) for item in value)
-    return value
+    return tuple(str(_clean(item)) for item in value)

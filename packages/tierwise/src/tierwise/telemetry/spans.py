@@ -90,7 +90,7 @@ class RunSpans:
     def noted(self, note: Note) -> None:
         """See `Watch`."""
         match note:
-            case Decided(decision, context):
+            case Decided(decision, context) if self._span.is_recording():
                 self._span.set_attributes(attributes.decision(decision, context))
                 if context is not None:
                     self._span.set_attribute(names.DECISION_DURATION, self._seconds())
@@ -161,7 +161,8 @@ class RunSpans:
         if call is None:
             return
         span = call.span
-        span.set_attributes(attributes.response(row, number, content=self._tools.content))
+        if span.is_recording():
+            span.set_attributes(attributes.response(row, number, content=self._tools.content))
         if row.error_type is not None:
             span.set_status(StatusCode.ERROR)
         self._tools.instruments.call(row, call.inference, call.context, task=call.task)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from tierwise.backends.failures import retry_after
 from tierwise.backends.local import is_loopback
-from tierwise.errors import BackendError, BadResponseError, CallTimeoutError, UnavailableError
+from tierwise.errors import AuthenticationError, BackendError, BadResponseError, CallTimeoutError, UnavailableError
 
 from tierwise_ollama import faults
 from tierwise_ollama.timeouts import Patience, Phase
@@ -141,6 +141,11 @@ class Http:
             return CallTimeoutError(f"Ollama at {self.url}: no connection within {limit:g} s (connect)")
         if isinstance(error, httpx.ConnectError):
             return faults.absent(self.url, error)
+        if isinstance(error, httpx.LocalProtocolError):
+            # Its words, which are withheld here, repeat the header.
+            raise AuthenticationError(
+                f"Ollama at {self.url}: a header cannot be sent; is a line break in OLLAMA_API_KEY?"
+            ) from None
         if isinstance(error, httpx.HTTPError):
             return UnavailableError(f"Ollama at {self.url} closed the connection without an answer: {_cause(error)}")
         return error

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from tierwise.backends.secrets import without_secrets
 from tierwise.errors import ConfigError, ConfigFileError
 
 __all__ = ["Document", "Table"]
@@ -62,7 +63,7 @@ class Document:
         line = self.line(place)
         name = dotted(place)
         return ConfigFileError(
-            f"{self.path}, line {line}: {name + ': ' if name else ''}{message}",
+            f"{self.path}, line {line}: {name + ': ' if name else ''}{without_secrets(message)}",
             setting=name,
             value=value,
             path=self.path,
@@ -254,7 +255,7 @@ class Table:
             raise
         except ConfigError as error:
             at = key or ((error.setting,) if error.setting in self._values else ())
-            raise self.error(str(error), *at) from error
+            raise self.error(str(error), *at) from None  # it says all that the other does, and without credentials
 
     def build(self, make: Callable[..., T], *args: Any, **fields: Any) -> T:
         """Makes a value of settings; those that are not there are left to their defaults."""

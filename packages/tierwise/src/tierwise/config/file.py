@@ -71,7 +71,7 @@ class Config:
             raise
         except ConfigError as error:
             named = [key for key in (error.value, error.setting) if isinstance(key, str) and key in options]
-            raise Document(self.path).error(("backends", prefix, *named[:1]), str(error), error.value) from error
+            raise Document(self.path).error(("backends", prefix, *named[:1]), str(error), error.value) from None
 
     def _ledger(self, settings: LedgerSettings) -> Any:
         from tierwise.ledger.sqlite import SQLiteLedger

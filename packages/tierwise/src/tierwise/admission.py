@@ -13,6 +13,7 @@ from tierwise.errors import LimitError, LimitStateError, StateError
 from tierwise.fleet.pricing import Pricing
 from tierwise.flow import Attempt, Outcome, Stated
 from tierwise.limits.base import LEAST_OUTPUT, MOST_OUTPUT, Call, Limit
+from tierwise.limits.tokens import prompt_tokens
 from tierwise.state import Claim, Denied, Granted, Observed, Spend, State, Taken
 
 __all__ = ["Held", "Limits", "OnStateLoss"]
@@ -31,10 +32,14 @@ GRACE = 30.0
 class Held:
     """What is set aside for one call."""
 
-    call: Call
+    call: Call | None = None
+    """`None` if nothing is."""
     claims: Sequence[tuple[Limit, Claim]] = ()
     output_cap: int | None = None
     """The longest answer that was set aside for, where nothing else bounds it."""
+
+
+NOTHING = Held()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,25 +62,26 @@ class Limits:
         Raises:
             LimitError: The call may not go.
         """
-        call = Call(attempt, self.run_id, time.time(), self.pricing)
-        if attempt.work is not None:
-            return Held(call)
+        if attempt.work is not None or not self.limits:
+            return NOTHING
+        call = Call(attempt, self.run_id, time.time(), self.pricing, prompt_tokens(attempt.task))
         claims = [(limit, claim) for limit in self.limits for claim in limit.claims(call)]
         if not claims:
-            return Held(call)
+            return NOTHING
         try:
             units = yield from self._reserved(call, claims)
         except StateError as error:
             self._lost(error, attempt)
-            return Held(call)
+            return NOTHING
         counted = any(isinstance(claim, Spend) and claim.each for _, claim in claims)
         return Held(call, claims, units if counted else None)
 
-    def settle(self, held: Held, outcome: Outcome, observed: Observed | None) -> Effects[None]:
+    def settle(self, held: Held, call_id: str, outcome: Outcome, observed: Observed | None) -> Effects[None]:
         """Replaces what was set aside by what the call took."""
         taken: list[Taken] = []
         broken: Exception | None = None
         for limit, claim in held.claims:
+            assert held.call is not None  # noqa: S101 - where there are claims there is a call
             try:
                 taken.append(limit.taken(claim, outcome, held.call))
             except Exception as error:  # noqa: BLE001 - raised again when everything else is settled
@@ -83,7 +89,7 @@ class Limits:
                 broken = error
         if taken or observed is not None:
             try:
-                yield Settle(held.call.attempt.call_id, [claim for _, claim in held.claims], taken, observed)
+                yield Settle(call_id, [claim for _, claim in held.claims], taken, observed)
             except StateError as error:
                 self._log(error)
                 self._say("a call could not be settled: what it took is not counted", error)

@@ -239,10 +239,12 @@ class Run:
                 raise self._ending(error) from error.__cause__
             return Outcome(attempt, error=error, cost=_ZERO)
         try:
-            attempt = evolve(attempt, timeout=self.remaining(), output_cap=held.output_cap)
+            left = self.remaining()  # the call may have waited
         except DeadlineError as error:
-            yield from self._limits.settle(held, Outcome(attempt, error=error, cost=_ZERO), None)
+            yield from self._limits.settle(held, attempt.call_id, Outcome(attempt, error=error, cost=_ZERO), None)
             raise
+        if left is not None or held.output_cap is not None:
+            attempt = evolve(attempt, timeout=left, output_cap=held.output_cap)
         self._rows[row.call_id] = row
         return Ticket(attempt, backend, self._clock(), row, held)
 
@@ -271,7 +273,7 @@ class Run:
         ticket.released = True
         # With no outcome the call was broken off before its driver could tell: it may have been billed.
         outcome = ticket.outcome or Outcome(ticket.attempt, finish_reason=INTERRUPTED)
-        yield from self._limits.settle(ticket.held, outcome, ticket.observed)
+        yield from self._limits.settle(ticket.held, ticket.row.call_id, outcome, ticket.observed)
 
     def settle(self, ticket: Ticket, outcome: Outcome, *, first_token: float | None = None) -> Outcome:
         """The outcome with what the driver knows of it: cost, latency, repaired tool calls; its row is written."""

@@ -30,6 +30,8 @@ class Call:
     at: float
     """Seconds since 1970."""
     pricing: Pricing
+    prompt_tokens: int
+    """The estimated length of all that is sent."""
 
 
 class Limit(ABC):

@@ -10,7 +10,8 @@ from tierwise.errors import BudgetExceededError, ConfigError
 from tierwise.fleet.price import Price, Usage
 from tierwise.flow import Outcome, Purpose
 from tierwise.limits.base import LEAST_OUTPUT, Call, Limit
-from tierwise.limits.estimate import as_usd, cost, nano, prompt_tokens, used
+from tierwise.limits.estimate import Estimate, Rates, as_usd, cost, nano, rates
+from tierwise.limits.tokens import used
 from tierwise.limits.windows import KEEP, Window, window, zone
 from tierwise.state import Claim, Denied, Spend, Taken
 
@@ -70,7 +71,7 @@ class Budget(Limit):
         timezone: str = "UTC",
         name: str | None = None,
         on_exhausted: OnExhausted = "stop",
-        estimate: Price | Mapping[str, Price] | None = None,
+        estimate: Estimate = None,
     ) -> None:
         self.caps = _caps(usd, tokens)
         if per not in get_args(Per):
@@ -90,6 +91,9 @@ class Budget(Limit):
         self._downgrades = on_exhausted == "downgrade"
         self._estimate = estimate
         self._keep = _KEPT[per]
+        self._rates: dict[str, tuple[Price, Rates]] = {}
+        self._latest = (0.0, 0.0, "")
+        """The window that was asked for last: from when it is known to hold, its end, its name."""
         self._prefix = f"budget:{self.name}:"
 
     def claims(self, call: Call) -> Sequence[Claim]:
@@ -152,7 +156,7 @@ class Budget(Limit):
         """
         own = {"call": run, "run": run, "session": session or ""}.get(self._per, "")
         if self._window is not None:
-            own = window(at, self._window, self._zone)[0]
+            own = self._named(at, self._window)
         return f"{tag}:{own}" if tag is not None and self._tag is not None else own
 
     def _scopes(self, call: Call) -> Sequence[str]:
@@ -167,16 +171,32 @@ class Budget(Limit):
         tags = sorted(t for t in task.tags if t == wanted or (wanted.endswith(":") and t.startswith(wanted)))
         return [self.scope(call.at, run=run, session=task.session, tag=tag) for tag in tags]
 
+    def _named(self, at: float, kind: Window) -> str:
+        known, end, name = self._latest
+        if not known <= at < end:
+            name, end = window(at, kind, self._zone)
+            self._latest = (at, end, name)
+        return name
+
     def _estimated(self, call: Call, unit: Unit) -> tuple[int, int]:
         """What the prompt takes, and what each output token does."""
-        task = call.attempt.task
-        tokens = prompt_tokens(task)
+        tokens, model = call.prompt_tokens, call.attempt.model
         if unit == "tokens":
             return tokens, 1
-        written = tokens if any(m.cache for m in task.messages) else 0
-        prompt = cost(call, Usage(tokens, 0, cache_write_tokens=written), self._estimate, self.name)
-        full = cost(call, Usage(tokens, _MILLION, cache_write_tokens=written), self._estimate, self.name)
+        written = any(m.cache for m in call.attempt.task.messages)
+        if model.price is not None:
+            known = self._own(model.key, model.price)
+            return known.of(tokens, written=written), known.each
+        write = tokens if written else 0  # the catalogue's prices may depend on the prompt's length, so they are asked
+        prompt = cost(call, Usage(tokens, 0, cache_write_tokens=write), self._estimate, self.name)
+        full = cost(call, Usage(tokens, _MILLION, cache_write_tokens=write), self._estimate, self.name)
         return nano(prompt), nano((full - prompt) / _MILLION)
+
+    def _own(self, key: str, price: Price) -> Rates:
+        kept = self._rates.get(key)
+        if kept is None or kept[0] is not price:
+            kept = self._rates[key] = (price, rates(price))
+        return kept[1]
 
     def _usd(self, outcome: Outcome, call: Call) -> int:
         """What was billed; at the asked model's price where the cost is not known."""

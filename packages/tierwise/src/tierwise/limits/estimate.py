@@ -1,42 +1,48 @@
-"""What a call may take, before it is made."""
+"""What a call may cost, before it is made."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import ROUND_CEILING, Decimal
+from typing import NamedTuple, TypeAlias
 
 from tierwise.errors import UnpricedError
 from tierwise.fleet.price import Price, Usage
-from tierwise.flow import Outcome
 from tierwise.limits.base import Call
-from tierwise.task import CHARS_PER_TOKEN, Task
-from tierwise.values import evolve
 
-__all__ = ["NANO", "TOKENS_OF_AN_IMAGE", "as_usd", "cost", "nano", "prompt_tokens", "used"]
+__all__ = ["NANO", "Estimate", "Rates", "as_usd", "cost", "nano", "rates"]
 
 NANO = 1_000_000_000
 """Nano-dollars of a dollar."""
 
-TOKENS_OF_AN_IMAGE = 1_600
-"""What an image of about a megapixel, the largest that most vision models take in whole, is billed as."""
+_MILLION = 1_000_000
+
+Estimate: TypeAlias = "Price | Mapping[str, Price] | None"
+"""The price to count with where a model's is not known: one for all, or by a model's alias or id."""
 
 
-def prompt_tokens(task: Task) -> int:
-    """The estimated length of all that is sent: messages, images, tools and their calls."""
-    written = sum(len(str(c.arguments)) for m in task.messages for c in m.tool_calls)
-    written += sum(len(t.name) + len(t.description) + len(str(t.parameters)) for t in task.tools)
-    return task.estimated_tokens + written // CHARS_PER_TOKEN + TOKENS_OF_AN_IMAGE * len(task.images)
+class Rates(NamedTuple):
+    """A price, as a budget counts: whole nano-dollars, rounded up."""
+
+    prompt: int
+    """For a million tokens of the prompt."""
+    written: int
+    """The same, where the prompt is written to a cache."""
+    each: int
+    """For each output token."""
+    request: int
+
+    def of(self, tokens: int, *, written: bool) -> int:
+        """What a prompt of so many tokens costs."""
+        return -(-tokens * (self.written if written else self.prompt) // _MILLION) + self.request
 
 
-def used(outcome: Outcome) -> Usage:
-    """The tokens that a call used; the prompt's, estimated, where nobody counted."""
-    usage = outcome.usage or Usage(estimated=True)
-    if usage.input_tokens is None:
-        usage = evolve(usage, input_tokens=prompt_tokens(outcome.attempt.task))
-    return usage if usage.output_tokens is not None else evolve(usage, output_tokens=0)
+def rates(price: Price) -> Rates:
+    """A price, as a budget counts."""
+    return Rates(nano(price.input), nano(price.cache_write), nano(price.output / _MILLION), nano(price.request))
 
 
-def cost(call: Call, usage: Usage, estimate: Mapping[str, Price] | Price | None, limit: str) -> Decimal:
+def cost(call: Call, usage: Usage, estimate: Estimate, limit: str) -> Decimal:
     """USD of that usage at the price of the model that is asked, or at the configured one where that is not known.
 
     Raises:
@@ -45,7 +51,7 @@ def cost(call: Call, usage: Usage, estimate: Mapping[str, Price] | Price | None,
     model = call.attempt.model
     usd = call.pricing.cost(model, None, usage).usd
     if usd is None:
-        price = estimate if isinstance(estimate, Price) or estimate is None else estimate.get(model.key)
+        price = estimate if isinstance(estimate, Price) or estimate is None else _chosen(call, estimate)
         usd = None if price is None else price.cost(usage).usd
     if usd is None:
         raise UnpricedError(
@@ -54,6 +60,11 @@ def cost(call: Call, usage: Usage, estimate: Mapping[str, Price] | Price | None,
             limit=limit,
         )
     return usd
+
+
+def _chosen(call: Call, estimate: Mapping[str, Price]) -> Price | None:
+    model = call.attempt.model
+    return estimate.get(model.key) or estimate.get(model.id)
 
 
 def nano(usd: Decimal) -> int:

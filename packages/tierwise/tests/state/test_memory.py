@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from tierwise.state import Balance, MemoryState, Spend
+from tierwise.state.records import Account
 from tierwise.testing.conformance.state import StateConformance, reserved
 
 
@@ -53,10 +54,10 @@ def test_what_is_over_is_not_kept() -> None:
         claim = Spend(f"run {i}", cap=9, amount=1, keep=60)
         state.settle(reserved(state, claim, lease=60), [claim], [1])
     assert state.held == 0
-    assert len(state._book._leases) < 3_000
+    assert len(state._book.leases) < 3_000
     clock.passes(61)
     for _ in range(6):  # each looks after a bounded number of records
         reserved(state, Spend("last", cap=99, amount=1))
-    assert len(state._book._records) == 1
+    assert len(state._book.records[Account]) == 1
     clock.passes(100_000)
     assert (state.balance("last"), state.held) == (Balance(), 0)

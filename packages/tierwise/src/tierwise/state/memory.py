@@ -12,7 +12,7 @@ from typing import TypeVar, cast
 from tierwise.state import rules
 from tierwise.state.base import State
 from tierwise.state.claims import Balance, Claim, Denied, Granted, Observed, Taken
-from tierwise.state.records import Account, Held, Record
+from tierwise.state.records import Account, Breaker, Bucket, Held, Places, Record
 
 __all__ = ["MemoryState"]
 
@@ -142,51 +142,52 @@ class _MemoryBook:
     """See `Book`."""
 
     def __init__(self) -> None:
-        self._records: dict[tuple[str, str], Record] = {}
-        self.held: dict[str, Held] = {}
-        self._leases: list[tuple[float, str]] = []
+        self.records: dict[type[Record], dict[str, Record]] = {
+            kind: {} for kind in (Account, Places, Bucket, Breaker, Held)
+        }
+        self.held = cast("dict[str, Held]", self.records[Held])
+        self.leases: list[tuple[float, str]] = []
         """A heap. It may name calls that were settled since."""
-        self._due: list[tuple[float, tuple[str, str]]] = []
-        """A heap of when to look whether a record may be forgotten, one entry for each that may be."""
-        self._timed: set[tuple[str, str]] = set()
+        self._due: list[tuple[float, int, type[Record], str]] = []
+        """A heap of when to look whether a record may be forgotten, with a number that tells entries apart."""
+        self._timed: dict[type[Record], set[str]] = {kind: set() for kind in self.records}
+        """What has an entry there."""
+        self._count = 0
 
     def load(self, kind: type[R], key: str) -> R | None:
         """See `Book`."""
-        found = self.held.get(key) if kind is Held else self._records.get((kind.__name__, key))
-        return cast("R | None", found)
+        return cast("R | None", self.records[kind].get(key))
 
     def save(self, key: str, record: Record) -> None:
         """See `Book`."""
-        if isinstance(record, Held):
-            if self.held.get(key) is not record:
-                heapq.heappush(self._leases, (record.expires, key))
-            self.held[key] = record
-            if not record.lapsed:
+        kind = type(record)
+        records = self.records[kind]
+        if kind is Held:
+            held = cast("Held", record)
+            if records.get(key) is not record:
+                heapq.heappush(self.leases, (held.expires, key))
+            records[key] = record
+            if not held.lapsed:
                 return
-        place = (type(record).__name__, key)
-        if not isinstance(record, Held):
-            self._records[place] = record
-        if record.until is not None and place not in self._timed:
-            self._timed.add(place)
-            heapq.heappush(self._due, (record.until, place))
+        else:
+            records[key] = record
+        if record.until is not None and key not in self._timed[kind]:
+            self._watch(kind, key, record.until)
 
     def drop(self, kind: type[Record], key: str) -> None:
         """See `Book`."""
-        if kind is not Held:
-            self._records.pop((kind.__name__, key), None)
-            return
-        self.held.pop(key, None)
-        if len(self._leases) > 2 * len(self.held) + _MOST:
-            self._leases = [(held.expires, call_id) for call_id, held in self.held.items() if not held.lapsed]
-            heapq.heapify(self._leases)
+        self.records[kind].pop(key, None)
+        if kind is Held and len(self.leases) > 2 * len(self.held) + _MOST:
+            self.leases = [(held.expires, call_id) for call_id, held in self.held.items() if not held.lapsed]
+            heapq.heapify(self.leases)
 
     def lapsed(self, now: float) -> Sequence[tuple[str, Held]]:
         """See `Book`."""
-        if not self._leases or self._leases[0][0] > now:
+        if not self.leases or self.leases[0][0] > now:
             return ()
         found: list[tuple[str, Held]] = []
-        while self._leases and self._leases[0][0] <= now and len(found) < _MOST:
-            _, call_id = heapq.heappop(self._leases)
+        while self.leases and self.leases[0][0] <= now and len(found) < _MOST:
+            _, call_id = heapq.heappop(self.leases)
             held = self.held.get(call_id)
             if held is not None and not held.lapsed:
                 found.append((call_id, held))
@@ -197,15 +198,20 @@ class _MemoryBook:
         for _ in range(_MOST):
             if not self._due or self._due[0][0] > now:
                 return
-            _, place = heapq.heappop(self._due)
-            kind, key = place
-            record = self.held.get(key) if kind == Held.__name__ else self._records.get(place)
-            if record is not None and record.until is not None and record.until > now:
-                heapq.heappush(self._due, (record.until, place))
+            _, _, kind, key = heapq.heappop(self._due)
+            self._timed[kind].discard(key)
+            record = self.records[kind].get(key)
+            if record is None or record.until is None:
                 continue
-            self._timed.discard(place)
-            if record is not None and record.until is not None:
-                self.drop(type(record), key)
+            if record.until > now:
+                self._watch(kind, key, record.until)
+            else:
+                self.drop(kind, key)
+
+    def _watch(self, kind: type[Record], key: str, until: float) -> None:
+        self._count += 1
+        self._timed[kind].add(key)
+        heapq.heappush(self._due, (until, self._count, kind, key))
 
 
 def _average(figures: dict[str, float], key: str, new: float) -> None:

@@ -64,9 +64,9 @@ def settle(book: Book, now: float, call_id: str, claims: Sequence[Claim], taken:
     book.drop(Held, call_id)
     for claim, took in zip(claims, taken, strict=True):
         if isinstance(claim, Spend):
-            _spend(book, now, claim, took if isinstance(took, int) else held.accounts[claim.key])
+            _spend(book, now, claim, took if isinstance(took, int) else held.accounts.get(claim.key, 0))
         elif isinstance(claim, Rate) and isinstance(took, int):
-            _correct(book, now, claim, took - held.expected[claim.key])
+            _correct(book, now, claim, took - held.expected.get(claim.key, 0))
         elif isinstance(claim, Circuit) and isinstance(took, Signal):
             _learn(book, now, claim, took, probed=claim.key in held.probes)
 
@@ -189,7 +189,10 @@ def _correct(book: Book, now: float, claim: Rate, more: int) -> None:
 
 
 def _learn(book: Book, now: float, claim: Circuit, signal: Signal, *, probed: bool) -> None:
-    breaker = book.load(Breaker, claim.key) or Breaker()
+    known = book.load(Breaker, claim.key)
+    if known is None and signal.health == "good":
+        return
+    breaker = known or Breaker()
     match signal.health:
         case "good" if probed or breaker.open_until is None:
             book.drop(Breaker, claim.key)

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 import pytest
 from opentelemetry.trace import SpanKind, StatusCode
 from tierwise import Budget, Cascade, Check, Fleet, Judge, ModelSpec, Router, Single, Task, Tier
-from tierwise.errors import AllModelsFailedError, LimitError, StateError, StreamBrokenError, TrustError
+from tierwise.errors import AllModelsFailedError, LedgerError, LimitError, StateError, TrustError
+from tierwise.ledger import NoLedger, Row
 from tierwise.limits import Limit
 from tierwise.limits.base import Call
 from tierwise.state import Claim, Denied, Granted, MemoryState
@@ -24,7 +25,6 @@ from .recording import (
     Recording,
     accepts,
     accepts_large,
-    by_stream,
     events,
     every_driver,
     is_inference,
@@ -216,6 +216,21 @@ def test_a_refused_call_is_an_event_and_no_span(drive: Drive, provider: Loopback
     assert (labels["gen_ai.request.model"], labels["error.type"], count) == ("small", "LimitError", 1)
 
 
+class FullLedger(NoLedger):
+    """Cannot be written to."""
+
+    def begin(self, row: Row, task: Task) -> None:
+        raise LedgerError("the disk is full")
+
+
+def test_a_call_that_the_ledger_stops_was_never_sent(provider: LoopbackProvider, recording: Recording) -> None:
+    with pytest.raises(LedgerError):
+        router(provider, recording.telemetry(), ledger=FullLedger()).run("Hello?")
+    assert recording.attempts == []
+    assert [(name, told["error.type"]) for name, told in events(recording.run)] == [("tierwise.refusal", "LedgerError")]
+    assert (told(recording.run)["tierwise.calls"], told(recording.run)["tierwise.refusals"]) == (0, 1)
+
+
 class LostState(MemoryState):
     """Cannot be asked what is left."""
 
@@ -264,58 +279,6 @@ def test_what_is_never_called_is_a_routed_call_all_the_same(
         drive(remote, "Hello?", trust="local")
     assert told(recording.run)["error.type"] == "TrustError"
     assert recording.attempts == []
-
-
-def test_a_stream_that_is_left_early_is_no_error(provider: LoopbackProvider, recording: Recording) -> None:
-    provider.on("small", Reply(text="One two three four.", stall_after=2))
-    with router(provider, recording.telemetry()).stream("Count.") as stream:
-        next(iter(stream))
-    check_interrupted(recording)
-
-
-async def test_an_async_stream_that_is_left_early_is_no_error(provider: LoopbackProvider, recording: Recording) -> None:
-    provider.on("small", Reply(text="One two three four.", stall_after=2))
-    async with router(provider, recording.telemetry()).astream("Count.") as stream:
-        async for _ in stream:
-            break
-    check_interrupted(recording)
-
-
-def check_interrupted(recording: Recording) -> None:
-    (attempt,) = recording.attempts
-    assert told(attempt)["tierwise.attempt.ended"] == "interrupted"
-    assert told(attempt)["gen_ai.response.finish_reasons"] == ("error",)
-    assert told(attempt)["tierwise.attempt.usage.estimated"] is True
-    assert told(recording.run)["tierwise.status"] == "interrupted"
-    assert "error.type" not in {**told(attempt), **told(recording.run)}
-    assert attempt.status.status_code == recording.run.status.status_code == StatusCode.UNSET
-
-
-def test_a_stream_that_is_never_read_is_no_run(provider: LoopbackProvider, recording: Recording) -> None:
-    with router(provider, recording.telemetry()).stream("Hello?"):
-        pass
-    assert recording.spans == ()
-
-
-def test_a_stream_that_breaks_is_an_error(provider: LoopbackProvider, recording: Recording) -> None:
-    provider.on("small", Reply(text="One two three four.", disconnect_after=2))
-    with pytest.raises(StreamBrokenError):
-        by_stream(router(provider, recording.telemetry()), "Count.")
-    (attempt,) = recording.attempts
-    assert told(recording.run)["error.type"] == "StreamBrokenError"
-    assert told(attempt)["error.type"] == "BadResponseError"
-
-
-async def test_a_cancelled_run_is_told_as_such(provider: LoopbackProvider, recording: Recording) -> None:
-    provider.on("small", Reply(stall=True))
-    call = asyncio.create_task(router(provider, recording.telemetry()).arun("Hello?"))
-    await asyncio.to_thread(provider.wait_until, lambda: provider.open_calls == 1)
-    call.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await call
-    (attempt,) = recording.attempts
-    assert told(recording.run)["error.type"] == told(attempt)["error.type"] == "CancelledError"
-    assert attempt.status.status_code == recording.run.status.status_code == StatusCode.ERROR
 
 
 async def test_runs_beside_each_other_keep_their_own_attempts(provider: LoopbackProvider, recording: Recording) -> None:

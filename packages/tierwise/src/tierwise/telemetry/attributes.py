@@ -177,19 +177,11 @@ def unsent_labels(row: Row) -> Attributes:
     return _labels(row) | _known({names.ERROR_TYPE: row.error_type})
 
 
-def ending(made: Ending, moves: Mapping[str, int]) -> Attributes:
-    """What came of a run.
-
-    Args:
-        made: Its end.
-        moves: How many fallbacks and escalations there were, by their attributes' names.
-    """
+def ending(made: Ending) -> Attributes:
+    """What came of a run."""
     receipt, reply = made.receipt, made.reply
-    refused = sum(row.state == "refused" for row in receipt.rows)
     known: dict[str, Value | None] = {
         names.STATUS: _status(made),
-        names.CALLS: len(receipt.rows) - refused,
-        names.REFUSALS: refused,
         names.COST: None if receipt.cost is None else float(receipt.cost),
     }
     if made.error is None and reply is not None:
@@ -197,7 +189,7 @@ def ending(made: Ending, moves: Mapping[str, int]) -> Attributes:
     saving = receipt.saving
     if saving is not None and saving.usd is not None:
         known |= {names.SAVING: float(saving.usd), names.SAVING_BASELINE: saving.baseline}
-    return _known(known) | dict(moves) | error(made.error)
+    return _known(known) | error(made.error)
 
 
 def _status(made: Ending) -> str | None:

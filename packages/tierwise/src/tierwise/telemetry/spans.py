@@ -73,6 +73,7 @@ class RunSpans:
         self._task = task
         self._run_id = run_id
         self._calls: dict[str, _Call] = {}
+        self._unsent: list[str] = []
         self._moves: Counter[str] = Counter({names.FALLBACKS: 0, names.ESCALATIONS: 0})
         self._span: Span = trace.INVALID_SPAN
         self._within = contexts.get_current()
@@ -137,6 +138,7 @@ class RunSpans:
             call.ended = self._now()
             self._settle(call.span, outcome)
         elif call is None and (outcome is not None or row.state == "refused"):
+            self._unsent.append(row.call_id)
             self._span.add_event(names.EVENT_REFUSAL, attributes.unsent(row), self._now())
             self._tools.instruments.refused(row, self._within)
 
@@ -169,7 +171,8 @@ class RunSpans:
         span.end(call.ended if call.ended is not None else self._now())
 
     def _end(self, ending: Ending) -> None:
-        told = attributes.ending(ending, self._moves)
+        counts = {names.CALLS: len(self._calls), names.REFUSALS: len(self._unsent), **self._moves}
+        told = attributes.ending(ending) | counts
         self._span.set_attributes(told)
         if names.ERROR_TYPE in told:
             self._span.set_status(StatusCode.ERROR)

@@ -133,6 +133,24 @@ async def test_many_tasks_at_once(path: Path) -> None:
     assert not any("tierwise state" in thread.name for thread in threading.enumerate())
 
 
+async def test_operations_that_share_a_transaction_see_what_the_others_did(path: Path) -> None:
+    clock, free = Clock(), threading.Event()
+    with SQLiteState(path, clock=clock) as state:
+        reserved(state, CLAIM, lease=10)
+        busy = state._file.queued(lambda book, now: free.wait())
+        claim = Spend("account", cap=100, amount=10)
+        asked = [asyncio.create_task(state.areserve(f"call {i}", [claim], lease=60)) for i in range(12)]
+        wrong = asyncio.create_task(state.asettle("call 0", [claim], []))
+        await asyncio.sleep(0.01)
+        clock.passes(11)
+        free.set()
+        assert [isinstance(await one, Granted) for one in asked] == [True] * 10 + [False] * 2
+        with pytest.raises(ValueError, match="shorter"):
+            await wrong
+        assert await state.abalance("account") == Balance(0, 100)
+        assert busy.result()
+
+
 def keep(state: SQLiteState, name: str) -> None:
     reserved(state, Spend(name, cap=9, amount=1))
     asyncio.run(state.areserve(f"async {name}", [Spend(name, cap=9, amount=1)], lease=600))

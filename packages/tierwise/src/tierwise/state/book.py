@@ -57,27 +57,29 @@ class SQLiteBook:
 
     def load(self, kind: type[R], key: str) -> R | None:
         """See `Book`."""
-        place = (kind, key)
+        place = kind, storable(key)
         if place not in self._loaded:
-            row = self.db.execute(
-                "SELECT body FROM records WHERE kind = ? AND key = ?", (kind.__name__, storable(key))
-            ).fetchone()
+            query = "SELECT body FROM records WHERE kind = ? AND key = ?"
+            row = self.db.execute(query, (kind.__name__, place[1])).fetchone()
             self._loaded[place] = None if row is None else kind(*json.loads(row[0]))
         return cast("R | None", self._loaded[place])
 
     def save(self, key: str, record: Record) -> None:
         """See `Book`."""
-        place = (type(record), key)
+        place = type(record), storable(key)
         self._loaded[place] = self._changed[place] = record
 
     def drop(self, kind: type[Record], key: str) -> None:
         """See `Book`."""
-        self._loaded[kind, key] = self._changed[kind, key] = None
+        place = kind, storable(key)
+        self._loaded[place] = self._changed[place] = None
 
     def lapsed(self, now: float) -> Sequence[tuple[str, Held]]:
         """See `Book`."""
-        rows = self.db.execute("SELECT key, body FROM records WHERE expires <= ? LIMIT ?", (now, _MOST))
-        return [(key, Held(*json.loads(body))) for key, body in rows.fetchall()]
+        rows = self.db.execute("SELECT key FROM records WHERE expires <= ? LIMIT ?", (now, _MOST))
+        calls = [(key, self.load(Held, key)) for (key,) in rows.fetchall()]
+        # What was changed in this transaction is not written yet.
+        return [(key, held) for key, held in calls if held is not None and not held.lapsed and held.expires <= now]
 
     def forget(self, now: float) -> None:
         """Drops records whose time is over."""
@@ -88,7 +90,7 @@ class SQLiteBook:
 
     def flush(self) -> None:
         """Writes what has changed."""
-        gone = [(kind.__name__, storable(key)) for (kind, key), record in self._changed.items() if record is None]
+        gone = [(kind.__name__, key) for (kind, key), record in self._changed.items() if record is None]
         kept = [_row(key, record) for (_, key), record in self._changed.items() if record is not None]
         if gone:
             self.db.executemany("DELETE FROM records WHERE kind = ? AND key = ?", gone)
@@ -100,4 +102,4 @@ class SQLiteBook:
 def _row(key: str, record: Record) -> tuple[object, ...]:
     kind = type(record)
     expires = record.expires if isinstance(record, Held) and not record.lapsed else None
-    return kind.__name__, storable(key), json.dumps(_FIELDS[kind](record)), expires, record.until
+    return kind.__name__, key, json.dumps(_FIELDS[kind](record)), expires, record.until

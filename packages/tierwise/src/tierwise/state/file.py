@@ -130,8 +130,12 @@ class StateFile:
         try:
             results = self._do_all([queued.work for queued in batch], self._wait)
         except Exception as error:  # noqa: BLE001 - raised again by those who wait for it
+            alone = len(batch) == 1 or isinstance(error, StateError)
             for queued in batch:
-                queued.done.set_exception(error)
+                if alone:
+                    queued.done.set_exception(error)
+                else:
+                    self._answer([queued])  # one that is wrong in itself is no reason to fail the others
             return
         for queued, result in zip(batch, results, strict=True):
             queued.done.set_result(result)

@@ -142,7 +142,7 @@ class SQLiteState(SharedState):
 def _reserving(call_id: str, claims: Sequence[Claim], lease: float, least: int, most: int) -> Work[Granted | Denied]:
     def reserve(book: SQLiteBook, now: float) -> Granted | Denied:
         book.forget(now)
-        return rules.reserve(book, now, call_id, claims, lease=lease, least=least, most=most)
+        return rules.reserve(book, now, storable(call_id), claims, lease=lease, least=least, most=most)
 
     return reserve
 
@@ -151,7 +151,7 @@ def _settling(
     call_id: str, claims: Sequence[Claim], taken: Sequence[Taken], observed: Observed | None
 ) -> Work[Averages | None]:
     def settle(book: SQLiteBook, now: float) -> Averages | None:
-        rules.settle(book, now, call_id, claims, taken)
+        rules.settle(book, now, storable(call_id), claims, taken)
         return None if observed is None else _observe(book.db, observed)
 
     return settle

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tierwise.testing.provider import LoopbackProvider
+
+from .scene import CANARY, STREAMED, WAYS, Scene, Way
+
+
+@pytest.fixture
+def provider() -> Iterator[LoopbackProvider]:
+    with LoopbackProvider() as running:
+        yield running
+
+
+@pytest.fixture
+def scene(
+    provider: LoopbackProvider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> Iterator[Scene]:
+    """A scene, and after the test what holds after every fault: rows, reservations, secrets, threads."""
+    monkeypatch.setenv("OLLAMA_API_KEY", CANARY)
+    monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:9")
+    folder = tmp_path / "kept"
+    folder.mkdir()
+    before = set(threading.enumerate())
+    made = Scene(provider, folder)
+    with caplog.at_level(logging.DEBUG, logger="tierwise"):
+        yield made
+    made.check(caplog.text)
+    left = [thread for thread in set(threading.enumerate()) - before if thread.name.startswith("tierwise")]
+    assert left == []
+
+
+@pytest.fixture(params=WAYS)
+def way(request: pytest.FixtureRequest) -> Way:
+    return request.param
+
+
+@pytest.fixture(params=STREAMED)
+def streamed(request: pytest.FixtureRequest) -> Way:
+    return request.param

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from tierwise import Attempt, Cascade, Judge, Outcome, Router, Single, Task, Tool, ToolCall
+from tierwise import Attempt, Cascade, Judge, ModelSpec, Outcome, Router, Single, Task, Tool, ToolCall
+from tierwise.backends.function import FunctionBackend
 from tierwise.errors import AllModelsFailedError
 from tierwise.flow import Verdict
 from tierwise.task import Message
@@ -95,6 +96,24 @@ def test_with_content_requests_answers_and_drafts_are_recorded(
     assert told(draft)["tierwise.attempt.verdict.evidence"] == f"it said small says {CANARY}"
     (message,) = json.loads(told(answer)["gen_ai.output.messages"])
     assert [(part["name"], part["arguments"]) for part in message["parts"]] == [("look_up", {"key": "x"})]
+
+
+class Behind(FunctionBackend):
+    """Calls a function as if it were behind an address that holds a credential."""
+
+    def server(self, model: ModelSpec) -> str:
+        return f"https://user:{CANARY}@gateway.example/v1?key={CANARY}"
+
+
+def test_of_a_servers_address_only_host_and_port_are_recorded(recording: Recording) -> None:
+    def answers(attempt: Attempt) -> str:
+        return "Yes."
+
+    backends = {"ollama": Behind(answers)}
+    Router(FLEET, strategy=Single(), backends=backends, telemetry=recording.telemetry(content=True)).run("Is it so?")
+    (attempt,) = recording.attempts
+    assert (told(attempt)["server.address"], told(attempt)["server.port"]) == ("gateway.example", 443)
+    assert CANARY not in recording.dump()
 
 
 def test_a_models_reasoning_is_a_part_of_its_answer(recording: Recording) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from decimal import Decimal
 
 import pytest
@@ -55,6 +56,21 @@ async def test_a_valid_tool_call_of_the_small_tier_costs_one_call(provider: Loop
 
 def backends(provider: LoopbackProvider) -> dict[str, LiteLLMBackend]:
     return {"*": LiteLLMBackend(providers={"openai": {"api_base": provider.openai_url, "api_key": CANARY}})}
+
+
+def test_a_server_whose_address_was_given_is_known(provider: LoopbackProvider) -> None:
+    backend = backends(provider)["*"]
+    assert backend.server(ModelSpec("openai:small")) == provider.openai_url
+    assert backend.server(ModelSpec("anthropic:claude-opus-4-7")) is None
+
+
+async def test_the_providers_id_of_an_answer_is_kept_streamed_or_not(provider: LoopbackProvider) -> None:
+    provider.on("small", Reply(text="good"))
+    router = routed(provider)
+    with router.stream("hi") as stream:
+        assert "".join(chunk.text for chunk in stream) == "good"
+    for reply in (router.run("hi"), await router.arun("hi"), stream.reply):
+        assert re.fullmatch(r"chatcmpl-\d+", reply.outcome.response_id or "")
 
 
 def test_a_stream_that_dies_before_its_first_token_falls_back(provider: LoopbackProvider) -> None:

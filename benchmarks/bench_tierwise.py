@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, Sp
 from tasks import LENGTHS, request
 from tierwise import (
     Always,
+    Budget,
     Cascade,
     Fleet,
     ModelSpec,
@@ -35,6 +37,8 @@ from tierwise.policies import Complexity
 SMALL = ModelSpec("local:small", price=Price(0, 0), trust="local")
 LARGE = ModelSpec("local:large", price=Price(3, 15), trust="local")
 FLEET = Fleet([Tier("small", SMALL), Tier("large", LARGE)])
+PRICED = Fleet([Tier("small", replace(SMALL, price=Price("0.1", "0.4"))), Tier("large", LARGE)])
+"""What costs nothing is not counted by a budget in USD."""
 SHORT = request(150)
 
 
@@ -55,8 +59,8 @@ def accepts(outcome: Outcome) -> bool:
     return bool(outcome.text)
 
 
-def make(**options: Any) -> Router:
-    return Router(FLEET, strategy=Cascade(accepts), backends={"local": BACKEND}, **options)
+def make(fleet: Fleet = FLEET, **options: Any) -> Router:
+    return Router(fleet, strategy=Cascade(accepts), backends={"local": BACKEND}, **options)
 
 
 class Discarding(SpanExporter):
@@ -68,7 +72,7 @@ class Discarding(SpanExporter):
 
 @pytest.fixture
 def router(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Router]:
-    """Plain, with a ledger, or with telemetry; a ledger is closed before the next, for its writer works in a thread."""
+    """With and without the parts that cost time; a ledger is closed before the next, for its writer works in a thread."""
     if request.param == "durable":
         with SQLiteLedger(tmp_path / "ledger.db") as ledger:
             yield make(ledger=ledger)
@@ -76,11 +80,13 @@ def router(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Router]:
         tracers, meters = TracerProvider(), MeterProvider([InMemoryMetricReader()])
         tracers.add_span_processor(SimpleSpanProcessor(Discarding()))
         yield make(telemetry=Telemetry(tracer_provider=tracers, meter_provider=meters))
+    elif request.param == "limited":
+        yield make(PRICED, limits=[Budget(usd=1_000, per="day"), Budget(usd=1, per="run")])
     else:
         yield make()
 
 
-ROUTERS = pytest.mark.parametrize("router", ["off", "durable", "traced"], indirect=True)
+ROUTERS = pytest.mark.parametrize("router", ["off", "durable", "traced", "limited"], indirect=True)
 
 
 def measure(benchmark: Any, function: Callable[[], Any]) -> None:

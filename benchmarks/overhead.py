@@ -22,7 +22,7 @@ HERE = Path(__file__).parent
 ENVIRONMENTS = HERE.parent / ".venvs"
 RIVALS = {"cascadeflow": "bench-cascadeflow", "litellm": "bench-litellm"}
 
-ROUTERS = {"off": "ledger off", "durable": "ledger durable", "traced": "telemetry on"}
+ROUTERS = {"off": "ledger off", "durable": "ledger durable", "traced": "telemetry on", "limited": "limits on"}
 """The routers of `bench_tierwise.py`, and what the table calls them."""
 
 Medians = dict[str, float]

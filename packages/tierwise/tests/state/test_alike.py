@@ -129,10 +129,12 @@ def clock() -> Clock:
 @pytest.fixture(params=["sqlite", "redis"])
 def other(request: pytest.FixtureRequest, clock: Clock, tmp_path: Path) -> Iterator[State]:
     if request.param == "sqlite":
-        with SQLiteState(tmp_path / "state.db", clock=clock) as state:
+        with SQLiteState(tmp_path / "state.db", wait=60, brief=60, clock=clock) as state:
             yield state
     else:
-        with RedisState(request.getfixturevalue("tierwise_redis"), prefix="alike", clock=clock) as state:
+        with RedisState(
+            request.getfixturevalue("tierwise_redis"), prefix="alike", wait=60, brief=60, clock=clock
+        ) as state:
             yield state
 
 

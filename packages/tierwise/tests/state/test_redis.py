@@ -28,7 +28,7 @@ def port(url: str) -> int:
 class TestRedisState(StateConformance):
     @pytest.fixture
     def state(self, tierwise_redis: str) -> Iterator[State]:
-        with RedisState(tierwise_redis, prefix=new_id()) as state:
+        with RedisState(tierwise_redis, prefix=new_id(), wait=60, brief=60) as state:
             yield state
 
 
@@ -51,7 +51,7 @@ def prefix() -> str:
 
 @pytest.fixture
 def state(tierwise_redis: str, prefix: str) -> Iterator[RedisState]:
-    with RedisState(tierwise_redis, prefix=prefix, fresh=0) as state:
+    with RedisState(tierwise_redis, prefix=prefix, fresh=0, wait=60, brief=60) as state:
         yield state
 
 
@@ -62,7 +62,7 @@ def client(tierwise_redis: str) -> Iterator[Any]:
 
 
 def test_two_clients_are_one_state(state: RedisState, tierwise_redis: str, prefix: str) -> None:
-    with RedisState(tierwise_redis, prefix=prefix, fresh=0) as other:
+    with RedisState(tierwise_redis, prefix=prefix, fresh=0, brief=60) as other:
         call_id = reserved(state, CLAIM)
         assert other.balance("account") == Balance(0, 60)
         other.settle(call_id, [CLAIM], [50], Observed("a:m", 1.5, failed=True))

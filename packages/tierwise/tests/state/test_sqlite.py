@@ -39,7 +39,7 @@ class TestSQLiteState(StateConformance):
 
     @pytest.fixture
     def state(self, clock: Clock, tmp_path: Path) -> Iterator[SQLiteState]:
-        with SQLiteState(tmp_path / "state.db", clock=clock) as state:
+        with SQLiteState(tmp_path / "state.db", wait=60, brief=60, clock=clock) as state:
             yield state
 
     @pytest.fixture
@@ -56,7 +56,7 @@ CLAIM = Spend("account", cap=100, amount=60)
 
 
 def test_two_that_open_the_file_are_one_state(path: Path) -> None:
-    with SQLiteState(path, fresh=0) as one, SQLiteState(path, fresh=0) as other:
+    with SQLiteState(path, fresh=0, brief=60) as one, SQLiteState(path, fresh=0, brief=60) as other:
         call_id = reserved(one, CLAIM)
         assert other.balance("account") == Balance(0, 60)
         other.settle(call_id, [CLAIM], [50], Observed("a:m", 1.5, failed=True))

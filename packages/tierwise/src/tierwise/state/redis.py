@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from tierwise.errors import ConfigError, MissingExtraError, StateError
 from tierwise.state.base import completed, in_thread
 from tierwise.state.claims import Balance, Claim, Denied, Granted, Observed, Taken
-from tierwise.state.shared import BRIEF, KEPT_SECONDS, WEIGHT, Averages, Session, SharedState, storable
+from tierwise.state.shared import KEPT_SECONDS, WEIGHT, Averages, Session, SharedState, storable
 from tierwise.state.wire import averages, balance, kept_session, outcome, reservation, settlement
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class RedisState(SharedState):
         prefix: What the keys begin with: states with different prefixes know nothing of each other.
         wait: Seconds that connecting, and an answer, may take each; then it is a `StateError`. A client has its own.
         fresh: Seconds for which what was read of sessions and of how models have done is not read anew.
+        brief: Seconds that such a reading may wait; then what was last heard holds.
         clock: Gives the seconds in the server's place, the same in every process; for tests.
 
     Raises:
@@ -59,15 +60,16 @@ class RedisState(SharedState):
         prefix: str = "tierwise",
         wait: float = 2.0,
         fresh: float = 1.0,
+        brief: float = 0.1,
         clock: Callable[[], float] | None = None,
     ) -> None:
-        super().__init__(fresh=fresh)
+        super().__init__(fresh=fresh, brief=brief)
         self._url = server if isinstance(server, str) else None
         self._wait = wait
         self._clock = clock
         self._script = _Script(f"{{{prefix}}}:leases")
         self._client = _connected(server, wait) if isinstance(server, str) else server
-        self._brief = _connected(server, min(wait, BRIEF)) if isinstance(server, str) else server
+        self._quick = _connected(server, brief) if isinstance(server, str) else server
         self._async_client = async_client
         self._async_clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopClient] = (
             weakref.WeakKeyDictionary()
@@ -79,7 +81,7 @@ class RedisState(SharedState):
         """Closes the connections of threads, if the state has made them; see `aclose`."""
         if self._url is not None:
             self._client.close()
-            self._brief.close()
+            self._quick.close()
 
     async def aclose(self) -> None:
         """Closes the connections of the running event loop too."""
@@ -172,7 +174,7 @@ class RedisState(SharedState):
     def _do(self, operation: str, told: dict[str, Any], *, brief: bool = False) -> Any:
         from redis.exceptions import NoScriptError, RedisError
 
-        client = self._brief if brief else self._client
+        client = self._quick if brief else self._client
         script, args = self._script, self._arguments(operation, told)
         try:
             try:

@@ -14,7 +14,7 @@ from tierwise.errors import StateError
 from tierwise.state.base import State
 from tierwise.state.claims import Observed
 
-__all__ = ["BRIEF", "KEPT_SECONDS", "WEIGHT", "Averages", "Session", "SharedState", "storable"]
+__all__ = ["KEPT_SECONDS", "WEIGHT", "Averages", "Session", "SharedState", "storable"]
 
 V = TypeVar("V")
 
@@ -23,9 +23,6 @@ WEIGHT = 0.2
 
 KEPT_SECONDS = 7 * 86_400.0
 """Seconds after its last use for which a session, or how a model has done, is kept."""
-
-BRIEF = 0.1
-"""The longest, in seconds, that a question of a policy waits for the store: an event loop may stand still meanwhile."""
 
 _MOST = 10_000
 """The most answers that are kept of each kind."""
@@ -54,16 +51,18 @@ class Averages:
 class SharedState(State):
     """A state outside this process: a store answers what policies ask, and its answers are good for a while.
 
-    What policies ask, and what they would have remembered, is an aid and no limit. So these methods wait no longer than
-    a tenth of a second for the store, and raise nothing if it is lost: they answer from what was last heard, and say so
-    in the log. The same holds for the settlement of a call that has no claims.
+    What policies ask, and what they would have remembered, is an aid and no limit. So these methods wait only briefly
+    for the store, and raise nothing if it is lost: they answer from what was last heard, and say so in the log. The
+    same holds for the settlement of a call that has no claims.
 
     Args:
         fresh: Seconds for which an answer is good.
+        brief: Seconds that a question may wait for the store. An event loop may stand still meanwhile.
     """
 
-    def __init__(self, *, fresh: float) -> None:
-        watch = _Outage(fresh)
+    def __init__(self, *, fresh: float, brief: float) -> None:
+        watch = _Outage(max(fresh, brief))
+        self._brief = brief
         self._sessions: _Answers[Session | None] = _Answers(self._ask_session, fresh, watch)
         self._models: _Answers[Averages] = _Answers(self._ask_model, fresh, watch)
         self._outage = watch
@@ -127,7 +126,7 @@ class _Outage:
     """Lets a lost store be: it is logged once, and what nobody must know is asked again only after a while."""
 
     def __init__(self, pause: float) -> None:
-        self._pause = max(pause, BRIEF)
+        self._pause = pause
         self._lost = False
         self._until = 0.0
 

@@ -18,7 +18,7 @@ from tierwise.state.book import SQLiteBook
 from tierwise.state.claims import Balance, Claim, Denied, Granted, Observed, Taken
 from tierwise.state.file import StateFile, Work
 from tierwise.state.records import Account
-from tierwise.state.shared import BRIEF, KEPT_SECONDS, WEIGHT, Averages, Session, SharedState, storable
+from tierwise.state.shared import KEPT_SECONDS, WEIGHT, Averages, Session, SharedState, storable
 
 __all__ = ["SQLiteState"]
 
@@ -35,6 +35,7 @@ class SQLiteState(SharedState):
         path: The file; it and its folder are made if they are not there, readable by their owner alone.
         wait: Seconds that an operation waits while other processes use the file; then it is a `StateError`.
         fresh: Seconds for which what was read of sessions and of how models have done is not read anew.
+        brief: Seconds that such a reading may wait; then what was last heard holds.
         clock: Gives monotonic seconds, the same in every process of the machine.
 
     Raises:
@@ -48,11 +49,12 @@ class SQLiteState(SharedState):
         *,
         wait: float = 2.0,
         fresh: float = 1.0,
+        brief: float = 0.1,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if str(path) == ":memory:":
             raise ConfigError("a SQLite state needs a file; in memory: MemoryState()", setting="state", value=path)
-        super().__init__(fresh=fresh)
+        super().__init__(fresh=fresh, brief=brief)
         self.path = Path(path)
         self._file = StateFile(self.path, wait=wait, clock=clock)
         weakref.finalize(self, self._file.close)
@@ -126,17 +128,17 @@ class SQLiteState(SharedState):
             self._models.put(observed.model, averages)
 
     def _ask_session(self, session: str) -> Session | None:
-        return self._file.do(lambda book, now: _session(book.db, now, session), wait=BRIEF)
+        return self._file.do(lambda book, now: _session(book.db, now, session), wait=self._brief)
 
     def _tell_session(self, session: str, tier: str, prompt_tokens: int) -> None:
         kept = storable(session), tier, prompt_tokens
-        self._file.do(lambda book, now: _keep(book.db, now, kept), wait=BRIEF)
+        self._file.do(lambda book, now: _keep(book.db, now, kept), wait=self._brief)
 
     def _ask_model(self, model: str) -> Averages:
-        return self._file.do(lambda book, now: _averages(book.db, model), wait=BRIEF)
+        return self._file.do(lambda book, now: _averages(book.db, model), wait=self._brief)
 
     def _tell_observed(self, observed: Observed) -> Averages:
-        return self._file.do(lambda book, now: _observe(book.db, observed), wait=BRIEF)
+        return self._file.do(lambda book, now: _observe(book.db, observed), wait=self._brief)
 
 
 def _reserving(call_id: str, claims: Sequence[Claim], lease: float, least: int, most: int) -> Work[Granted | Denied]:

@@ -72,7 +72,7 @@ class Discarding(SpanExporter):
 
 @pytest.fixture
 def router(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Router]:
-    """With and without the parts that cost time; a ledger is closed before the next, for its writer works in a thread."""
+    """With and without what costs time; a ledger is closed before the next, for its writer works in a thread."""
     if request.param == "durable":
         with SQLiteLedger(tmp_path / "ledger.db") as ledger:
             yield make(ledger=ledger)

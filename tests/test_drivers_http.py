@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 from tierwise import Cascade, Fleet, ModelSpec, Outcome, Price, Router, Single, Tier
 from tierwise.errors import DeadlineError, StreamBrokenError
-from tierwise.flow import Attempt
 from tierwise.ledger.rows import Row
+from tierwise.limits import Call, Limit
+from tierwise.state import Claim, Slot, Taken
 from tierwise.strategies import Vote, act_only
 from tierwise.task import Task
 from tierwise.testing.provider import LoopbackProvider, Reply
@@ -33,16 +34,19 @@ class Kept:
         self.rows[row.call_id] = row
 
 
-class Settled:
+class Settled(Limit):
+    name = "settled"
+
     def __init__(self) -> None:
         self.open = 0
 
-    def reserve(self, attempt: Attempt) -> Settled:
+    def claims(self, call: Call) -> Sequence[Claim]:
         self.open += 1
-        return self
+        return [Slot(self.name, size=9)]
 
-    def settle(self, outcome: Outcome) -> None:
+    def taken(self, claim: Claim, outcome: Outcome, call: Call) -> Taken:
         self.open -= 1
+        return None
 
 
 @pytest.fixture

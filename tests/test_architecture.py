@@ -120,6 +120,7 @@ HEAVY = {
     "jsonschema",
     "genai_prices",
     "sqlite3",
+    "redis",
 }
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         Needs,
         SessionAffinity,
     )
+    from tierwise.state import RedisState, SQLiteState
     from tierwise.strategies import BestOf, Observe, Perspectives, Sandwich, Specialists, Vote
     from tierwise.telemetry import Telemetry
     from tierwise.verifiers import Agreement, Check, Logprob
@@ -44,6 +45,8 @@ else:
             "LongerThan": "policies",
             "Needs": "policies",
             "SessionAffinity": "policies",
+            "RedisState": "state",
+            "SQLiteState": "state",
             "BestOf": "strategies",
             "Observe": "strategies",
             "Perspectives": "strategies",
@@ -99,6 +102,8 @@ __all__ = [
     "Vote",
     # May this call go now?
     "Budget",
+    "RedisState",
+    "SQLiteState",
     # Was the answer good?
     "Agreement",
     "Check",

@@ -1,5 +1,5 @@
 """The same from a file: `tierwise.toml`."""
 
-from tierwise.config.file import Config, LedgerSettings, load
+from tierwise.config.file import Config, LedgerSettings, StateSettings, load
 
-__all__ = ["Config", "LedgerSettings", "load"]
+__all__ = ["Config", "LedgerSettings", "StateSettings", "load"]

@@ -12,16 +12,18 @@ from tierwise.backends.registry import installed
 from tierwise.config.document import Document, Table
 from tierwise.config.fleet import read_fleet
 from tierwise.config.policy import read_policy
+from tierwise.config.state import StateSettings, read_state
 from tierwise.config.strategy import read_strategy
 from tierwise.errors import ConfigError, MissingExtraError
 from tierwise.fleet.fleet import Fleet
 from tierwise.policies.base import Policy
 from tierwise.router import Router
+from tierwise.state import State
 from tierwise.strategies.base import Strategy
 
-__all__ = ["Config", "LedgerSettings", "load"]
+__all__ = ["Config", "LedgerSettings", "StateSettings", "load"]
 
-_SECTIONS = ("tiers", "specialists", "baseline", "prices", "rules", "policy", "strategy", "ledger", "backends")
+_SECTIONS = ("tiers", "specialists", "baseline", "prices", "rules", "policy", "strategy", "ledger", "state", "backends")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class Config:
     policy: Policy | None = None
     strategy: Strategy | None = None
     ledger: LedgerSettings | None = None
+    state: StateSettings | None = None
     backends: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
     """Options for the installed backends, by provider prefix."""
 
@@ -54,14 +57,19 @@ class Config:
             **overrides: Arguments of `Router` that replace the file's; given backends replace those of the same prefix.
 
         Raises:
-            ConfigFileError: A backend does not take its options; the message names file, line and option.
-            MissingExtraError: The file sets up a backend whose package is not installed.
+            ConfigFileError: A backend does not take its options, or the variable with the state's URL is not set; the
+                message names file, line and option.
+            MissingExtraError: The file sets up a backend, or a state, whose package is not installed.
+            StateError: The file sets up a state that cannot be opened.
         """
         given: Mapping[str, Any] = overrides.pop("backends", None) or {}
         made = {name: self._backend(name, options) for name, options in self.backends.items() if name not in given}
         settings: dict[str, Any] = {"policy": self.policy, "strategy": self.strategy}
         if self.ledger is not None and "ledger" not in overrides:
             settings["ledger"] = self._ledger(self.ledger)
+        if self.state is not None:
+            settings |= {} if self.state.on_loss is None else {"on_state_loss": self.state.on_loss}
+            settings |= {} if "state" in overrides else {"state": self._state(self.state)}
         return Router(overrides.pop("fleet", self.fleet), **(settings | overrides), backends={**made, **given})
 
     def _backend(self, prefix: str, options: Mapping[str, Any]) -> Backend:
@@ -72,6 +80,14 @@ class Config:
         except ConfigError as error:
             named = [key for key in (error.value, error.setting) if isinstance(key, str) and key in options]
             raise Document(self.path).error(("backends", prefix, *named[:1]), str(error), error.value) from None
+
+    def _state(self, settings: StateSettings) -> State:
+        try:
+            return settings.open()
+        except MissingExtraError:
+            raise
+        except ConfigError as error:
+            raise Document(self.path).error(("state", error.setting or "store"), str(error), error.value) from None
 
     def _ledger(self, settings: LedgerSettings) -> Any:
         from tierwise.ledger.sqlite import SQLiteLedger
@@ -97,6 +113,7 @@ def load(path: str | Path = "tierwise.toml") -> Config:
         policy=read_policy(root, fleet, folder),
         strategy=read_strategy(root, fleet),
         ledger=_ledger(root.table("ledger"), folder),
+        state=read_state(root.table("state"), folder),
         backends=_backends(root.table("backends")),
     )
 

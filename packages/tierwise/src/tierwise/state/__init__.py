@@ -1,5 +1,8 @@
 """What changes over time: spend, slots, rates, circuits, sessions, how models have done. One `State` for a router."""
 
+from typing import TYPE_CHECKING
+
+from tierwise.lazy import lazily
 from tierwise.state.base import State
 from tierwise.state.claims import (
     Balance,
@@ -17,6 +20,12 @@ from tierwise.state.claims import (
 )
 from tierwise.state.memory import MemoryState
 
+if TYPE_CHECKING:
+    from tierwise.state.redis import RedisState
+    from tierwise.state.sqlite import SQLiteState
+else:
+    __getattr__ = lazily(__name__, {"RedisState": "redis", "SQLiteState": "sqlite"})
+
 __all__ = [
     "Balance",
     "Circuit",
@@ -27,6 +36,8 @@ __all__ = [
     "MemoryState",
     "Observed",
     "Rate",
+    "RedisState",
+    "SQLiteState",
     "Signal",
     "Slot",
     "Spend",

@@ -271,7 +271,7 @@ def _connected(url: str, wait: float) -> Redis:
         raise ConfigError(
             "the state's URL cannot be read: it is redis://[[user]:password@]host[:port][/database], rediss:// for "
             "TLS, or unix://path",
-            setting="state",
+            setting="url",
         ) from None
 
 

@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import rich.console
-from tierwise import Fleet, ModelSpec, Price, Reply, Router, Task, Tier
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from tierwise import Fleet, ModelSpec, Price, Reply, Router, Task, Telemetry, Tier
 from tierwise.errors import RunError, TierwiseError
 from tierwise.flow import Outcome
 from tierwise.ledger import Receipt, SQLiteLedger
@@ -91,6 +94,7 @@ class Scene:
     """Calls were cancelled, some of them maybe before their request had left: there may be more rows than requests."""
     records: bool = True
     """False where the ledger itself is what fails."""
+    spans: InMemorySpanExporter = field(default_factory=InMemorySpanExporter)
     _ledger: SQLiteLedger | None = None
 
     @property
@@ -127,9 +131,15 @@ class Scene:
             "limits": [self.budget],
             "state": self.state,
             "ledger": self.ledger,
+            "telemetry": self._telemetry(),
         }
         chosen = fleet if fleet is not None else self.fleet(*(tiers or ("small", "large")))
         return Router(chosen, **(settings | options))
+
+    def _telemetry(self) -> Telemetry:
+        tracers = TracerProvider()
+        tracers.add_span_processor(SimpleSpanProcessor(self.spans))
+        return Telemetry(tracer_provider=tracers, content=True)
 
     def ask(self, router: Router, task: Task | Prompt = "Say hello.", way: Way = "run", **fields: Any) -> Got:
         """Asks in one of the four ways; errors that Tierwise raises on purpose are given back."""
@@ -172,6 +182,7 @@ class Scene:
     def _written(self, rows: Sequence[Row], log: str) -> Iterator[str]:
         yield log
         yield from self.said
+        yield from (span.to_json() for span in self.spans.get_finished_spans())
         for file in self.folder.iterdir():
             if file.is_file():
                 yield file.read_bytes().decode("latin-1")

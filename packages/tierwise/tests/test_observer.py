@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tierwise import Attempt, Cascade, Outcome, Router, Single, Task
 from tierwise.backends import Backend
-from tierwise.errors import AllModelsFailedError
+from tierwise.errors import AllModelsFailedError, ConfigError
 from tierwise.flow import Note
 from tierwise.ledger import Row
 from tierwise.observer import Ending, Unwatched
@@ -136,6 +136,13 @@ async def test_a_run_that_is_cancelled_ends_with_that() -> None:
         await call
     assert log.ending is not None
     assert isinstance(log.ending.error, asyncio.CancelledError)
+
+
+@pytest.mark.parametrize("wrong", [True, "otel", object()])
+def test_what_is_no_observer_is_refused_at_start_up(wrong: Any) -> None:
+    with pytest.raises(ConfigError, match="telemetry=") as caught:
+        router(ScriptedBackend({"*": "x"}), telemetry=wrong)
+    assert caught.value.setting == "telemetry"
 
 
 def test_what_an_observer_raises_stays_with_it(caplog: pytest.LogCaptureFixture) -> None:

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from tierwise.backends.base import Backend
+from tierwise.errors import ConfigError
 from tierwise.flow import Attempt, Chunk, Note, Outcome
 from tierwise.ledger.receipt import Receipt
 from tierwise.ledger.rows import Row
@@ -100,8 +101,20 @@ UNWATCHED = Unwatched()
 
 
 def shielded(observer: Observer | None) -> Observer:
-    """An observer whose errors are logged, each class of them once, and go no further."""
-    return UNWATCHED if observer is None else _Shielded(observer)
+    """An observer whose errors are logged, each class of them once, and go no further.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    if observer is None:
+        return UNWATCHED
+    if not callable(getattr(observer, "watch", None)):
+        raise ConfigError(
+            f"telemetry={observer!r} is no observer: give Telemetry(), or an object with watch(task, run_id)",
+            setting="telemetry",
+            value=observer,
+        )
+    return _Shielded(observer)
 
 
 class _Shielded:

@@ -67,7 +67,7 @@ class Router:
 
     Raises:
         UnknownNameError: The policy or the strategy names a tier or a model that the fleet does not have.
-        ConfigError: Two limits have the same name.
+        ConfigError: Two limits have the same name, or the telemetry is no observer.
     """
 
     def __init__(

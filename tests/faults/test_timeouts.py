@@ -8,13 +8,20 @@ from typing import Any
 
 import pytest
 from tierwise import Single
-from tierwise.errors import CallTimeoutError, DeadlineError, StreamBrokenError
+from tierwise.errors import AllModelsFailedError, CallTimeoutError, DeadlineError, StreamBrokenError
 from tierwise.testing.provider import Reply
 from tierwise_ollama import OllamaBackend
 
 from .scene import STREAMED, Scene, Way
 
 LARGE = Reply(text="Large.")
+
+
+def phases(error: BaseException | None) -> list[str]:
+    """What the calls of a run waited for in vain."""
+    assert isinstance(error, AllModelsFailedError)
+    causes = [outcome.error for outcome in error.outcomes]
+    return [cause.phase for cause in causes if isinstance(cause, CallTimeoutError)]
 
 
 @pytest.fixture
@@ -47,6 +54,7 @@ def test_fault_09_no_connection(scene: Scene, way: Way, full: str) -> None:
     scene.unreached = 2
     assert [row.error_type for row in got.rows] == [CallTimeoutError.__name__] * 2
     assert "(connect)" in (got.rows[0].error or "")
+    assert phases(got.error) == ["connect", "connect"]
 
 
 @pytest.mark.parametrize("reply", [Reply(stall=True), Reply(stall_after=0)], ids=["no answer", "no token"])
@@ -67,6 +75,23 @@ def test_fault_09_silence_between_two_tokens(scene: Scene, way: Way) -> None:
         assert got.answer.text == "Large."
     assert got.rows[0].error_type == CallTimeoutError.__name__
     assert "(idle)" in got.rows[0].error
+
+
+@pytest.mark.parametrize(
+    ("reply", "phase"),
+    [
+        (Reply(stall=True), "first_token"),
+        (Reply(stall_after=0), "first_token"),
+        (Reply(text="One two", stall_after=1), "idle"),
+    ],
+    ids=["no answer", "no token", "no more"],
+)
+@pytest.mark.parametrize("way", ["run", "arun"])
+def test_fault_09_a_program_can_tell_which_wait_it_was(scene: Scene, way: Way, reply: Reply, phase: str) -> None:
+    scene.provider.on("small", reply)
+    backend = scene.backend(timeouts={phase: 0.2})
+    got = scene.ask(scene.router("small", strategy=Single(), backends={"ollama": backend}), way=way)
+    assert phases(got.error) == [phase]
 
 
 def test_fault_09_a_slow_stream_is_no_silent_one(scene: Scene, way: Way) -> None:

@@ -169,14 +169,17 @@ class _Patience:
         """
         import asyncio
 
-        limit = self._timeout if self._ends is None else min(self._timeout, self._ends - self._clock())
+        limit, phase = self._timeout, "idle" if streaming else "first_token"
+        left = limit if self._ends is None else self._ends - self._clock()
+        if left < limit:
+            limit, phase = left, "total"
         try:
             async with asyncio.timeout(limit):
                 return await answer
         except StopAsyncIteration:
             raise
         except TimeoutError:
-            raise timed_out(self._model, limit) from None
+            raise timed_out(self._model, limit, phase) from None
         except Exception as error:  # noqa: BLE001 - whatever LiteLLM raises is a failure of the call
             raise failure(error, self._model, self._options, streaming=streaming) from None
 

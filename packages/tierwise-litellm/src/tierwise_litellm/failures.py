@@ -40,9 +40,10 @@ def failure(error: Exception, model: str, options: Mapping[str, Any], *, streami
     return failure_kind(status, text, names)(text, status=status, retry_after=retry_after(headers))
 
 
-def timed_out(model: str, seconds: float) -> CallTimeoutError:
+def timed_out(model: str, seconds: float, phase: str) -> CallTimeoutError:
     """The failure of a call that took too long."""
-    return CallTimeoutError(f"{model}: no answer within {seconds:.3g} s")
+    what = "nothing more" if phase == "idle" else "no answer"
+    return CallTimeoutError(f"{model}: {what} within {seconds:.3g} s ({phase})", phase=phase)
 
 
 def _without_reply(error: Exception, causes: list[BaseException], text: str, streaming: bool) -> BackendError:
@@ -51,7 +52,8 @@ def _without_reply(error: Exception, causes: list[BaseException], text: str, str
     import openai
 
     if _any(causes, httpx.TimeoutException, openai.APITimeoutError, TimeoutError):
-        return CallTimeoutError(text)
+        waiting = "idle" if streaming else "first_token"
+        return CallTimeoutError(text, phase="connect" if _any(causes, httpx.ConnectTimeout) else waiting)
     if _any(causes, httpx.RemoteProtocolError, aiohttp.ClientPayloadError):
         return BadResponseError(text)
     if _any(causes, httpx.TransportError, OSError):

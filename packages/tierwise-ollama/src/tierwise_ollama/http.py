@@ -138,7 +138,9 @@ class Http:
 
         if isinstance(error, httpx.ConnectTimeout):
             limit = patience.timeouts.connect
-            return CallTimeoutError(f"Ollama at {self.url}: no connection within {limit:g} s (connect)")
+            return CallTimeoutError(
+                f"Ollama at {self.url}: no connection within {limit:g} s (connect)", phase="connect"
+            )
         if isinstance(error, httpx.ConnectError):
             return faults.absent(self.url, error)
         if isinstance(error, httpx.LocalProtocolError):

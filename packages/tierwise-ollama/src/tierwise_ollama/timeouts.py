@@ -96,7 +96,10 @@ class Patience:
                 yield
         except TimeoutError:
             if left is not None and bound == left:
-                raise CallTimeoutError(f"Ollama at {self._url}: the {self._total:g} s for this call are over") from None
+                raise CallTimeoutError(
+                    f"Ollama at {self._url}: the {self._total:g} s for this call are over", phase="total"
+                ) from None
             raise CallTimeoutError(
-                f"Ollama at {self._url}: waited {limit:g} s ({phase}) in vain; Timeouts({phase}=...) sets the limit"
+                f"Ollama at {self._url}: waited {limit:g} s ({phase}) in vain; Timeouts({phase}=...) sets the limit",
+                phase=phase,
             ) from None

@@ -205,7 +205,18 @@ class BadResponseError(BackendError):
 
 
 class CallTimeoutError(BackendError):
-    """The call took longer than it may."""
+    """The call took longer than it may.
+
+    Attributes:
+        phase: What was waited for: `connect`, `first_token`, `idle` (the next token), `inquiry` (an answer that needs
+            no model), or `total` (the end, within the deadline); empty if the client did not say.
+    """
+
+    def __init__(
+        self, message: str, *, phase: str = "", status: int | None = None, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message, status=status, retry_after=retry_after)
+        self.phase = phase
 
 
 class LimitError(TierwiseError):

@@ -23,7 +23,7 @@ _MENDS = (
     ("SQLITE_CANTOPEN", "the file cannot be opened: check that its folder exists and may be written"),
 )
 
-_FIRST_NAP, _LONGEST_NAP = 0.0001, 0.005
+_FIRST_NAP, _LONGEST_NAP = 0.0001, 0.002
 """Seconds between two tries at a file that another process holds."""
 
 

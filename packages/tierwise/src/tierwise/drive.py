@@ -2,7 +2,8 @@
 
 `run` and `arun` drive a flow to its end. `opened` and `aopened` are context managers, because consumers stop early:
 they give the chunks that may be shown, and close flow and call when the consumer leaves. The rules are in
-`tierwise.run` and `tierwise.passage`; what is here differs between sync and async by nothing but who waits.
+`tierwise.run`, `tierwise.steps` and `tierwise.passage`; what is here differs between sync and async by nothing but who
+waits.
 
 asyncio and thread pools are imported where they are used: together they would take a third of the core's import time.
 """
@@ -26,7 +27,8 @@ from tierwise.effects import Paused
 from tierwise.flow import Attempt, Chunk, Flow, Outcome, Show
 from tierwise.observer import UNWATCHED, AsyncPieces, Pieces
 from tierwise.passage import Passage
-from tierwise.run import Admitted, Run, Steps, Ticket, commits
+from tierwise.run import Admitted, Run, Ticket, commits
+from tierwise.steps import Steps
 
 __all__ = ["AsyncOpened", "Opened", "aopened", "arun", "opened", "run"]
 
@@ -35,7 +37,7 @@ T = TypeVar("T")
 
 def run(flow: Flow[T], run: Run) -> T:
     """Drives a flow to its end and gives what it returns. Needs no event loop, and may be called inside one."""
-    steps = Steps(flow, run)
+    steps = Steps(flow, run.record)
     try:
         attempts = steps.advance()
         while attempts is not None:
@@ -47,7 +49,7 @@ def run(flow: Flow[T], run: Run) -> T:
 
 async def arun(flow: Flow[T], run: Run) -> T:
     """The async twin of `run`. Cancelling it closes the calls that are under way."""
-    steps = Steps(flow, run)
+    steps = Steps(flow, run.record)
     try:
         attempts = steps.advance()
         while attempts is not None:
@@ -73,7 +75,7 @@ class Opened:
         self._chunks.close()
 
     def _run(self, flow: Flow[Outcome], run: Run) -> Generator[Chunk]:
-        steps = Steps(flow, run)
+        steps = Steps(flow, run.record)
         try:
             attempts = steps.advance()
             while attempts is not None:
@@ -105,7 +107,7 @@ class AsyncOpened:
         await self._chunks.aclose()
 
     async def _run(self, flow: Flow[Outcome], run: Run) -> AsyncGenerator[Chunk]:
-        steps = Steps(flow, run)
+        steps = Steps(flow, run.record)
         try:
             attempts = steps.advance()
             while attempts is not None:

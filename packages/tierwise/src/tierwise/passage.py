@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from tierwise.backends.base import replay
+from tierwise.counts import estimated
 from tierwise.errors import DeadlineError, StreamBrokenError
 from tierwise.fleet.price import Usage
 from tierwise.flow import Chunk, Outcome, Prefix, Show
-from tierwise.run import INTERRUPTED, Run, Ticket, estimated
+from tierwise.run import INTERRUPTED, Run, Ticket
 from tierwise.values import evolve
 
 __all__ = ["Passage"]

@@ -302,8 +302,8 @@ class _Session:
         except BaseException as error:
             raised = error
             if isinstance(error, RunError):
-                self.run.deliver(None)
-                error.attempts = self.run.rows
+                self.run.record.deliver(None)
+                error.attempts = self.run.record.rows
                 error.run_id = self.run.run_id
             raise
         finally:
@@ -323,11 +323,11 @@ class _Session:
                 self.stream._reply = self.reply(opened.outcome)
 
     def receipt(self) -> Receipt:
-        return Receipt.of(self.run.rows, pricing=self._router._pricing, baseline=self._router.fleet.baseline)
+        return Receipt.of(self.run.record.rows, pricing=self._router._pricing, baseline=self._router.fleet.baseline)
 
     def reply(self, outcome: Outcome) -> Reply:
         task, run = self._task, self.run
-        run.deliver(outcome)
+        run.record.deliver(outcome)
         if task.session is not None:
             prompt_tokens = (outcome.usage.input_tokens if outcome.usage else None) or task.estimated_tokens
             self._router._state.keep_session(task.session, outcome.attempt.tier, prompt_tokens)
@@ -339,7 +339,7 @@ class _Session:
             status=_STATUS[outcome.verdict.result if outcome.verdict else "abstain"],
             decision=self._decision,
             receipt=self.receipt(),
-            statements=tuple(run.statements),
+            statements=tuple(run.record.statements),
             run_id=run.run_id,
             outcome=outcome,
         )

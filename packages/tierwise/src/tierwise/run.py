@@ -1,8 +1,7 @@
 """The rules that all four drivers share. Nothing in here calls a model.
 
-A `Run` admits calls (trust, deadline, limits, an intent in the ledger), settles them (usage, cost, a row) and keeps the
-record. `Steps` advances a flow and answers its notes. What of a streamed call is shown is decided in
-`tierwise.passage`.
+A `Run` admits calls (trust, deadline, limits) and settles them (usage, cost, a row). What it writes down is in
+`tierwise.record`; how its flow advances, in `tierwise.steps`; what of a streamed call is shown, in `tierwise.passage`.
 """
 
 from __future__ import annotations
@@ -11,51 +10,34 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Generic, TypeAlias, TypeVar
+from typing import TypeAlias
 
 from tierwise.admission import Held, Limits, OnStateLoss
 from tierwise.backends.base import Backend
 from tierwise.backends.registry import Backends
 from tierwise.backends.repair import repaired
-from tierwise.backends.secrets import without_secrets
-from tierwise.context import Decision
+from tierwise.counts import counted, never_billed
 from tierwise.effects import Effects, Paused, abegun, aperform, begun, perform
-from tierwise.errors import (
-    BackendError,
-    BudgetExceededError,
-    DeadlineError,
-    FlowError,
-    LedgerError,
-    LimitError,
-    TrustError,
-)
-from tierwise.fleet.price import Cost, Usage
+from tierwise.errors import BudgetExceededError, DeadlineError, LimitError, TrustError
+from tierwise.fleet.price import Cost
 from tierwise.fleet.pricing import Pricing
-from tierwise.flow import Attempt, Decided, Flow, Judged, Moved, Note, Outcome, Purpose, Show, Stated, Verdict
+from tierwise.flow import Attempt, Outcome, Show
 from tierwise.ids import new_id
 from tierwise.ledger.base import Ledger
 from tierwise.ledger.rows import Row
 from tierwise.limits.base import Limit
 from tierwise.observer import UNWATCHED, Observer
+from tierwise.record import Record
 from tierwise.state import Observed, State
-from tierwise.task import CHARS_PER_TOKEN, Task
+from tierwise.task import Task
 from tierwise.values import evolve
 
-__all__ = ["INTERRUPTED", "Admitted", "Run", "Steps", "Ticket", "commits", "counted", "estimated"]
-
-T = TypeVar("T")
+__all__ = ["INTERRUPTED", "Admitted", "Run", "Ticket", "commits"]
 
 INTERRUPTED = "interrupted"
 """The finish reason of a call whose consumer left before its end."""
 
-DELIVERED: frozenset[Purpose] = frozenset({"answer", "synthesis"})
-"""What a call can be for whose answer the user gets."""
-
-HELPERS: frozenset[Purpose] = frozenset({"judge", "classify", "check", "plan"})
-"""What a call can be for that is no answer to what the user asked."""
-
 _ZERO = Decimal(0)
-_UNDECIDED = Decision("")
 
 
 @dataclass(slots=True)
@@ -99,22 +81,13 @@ class Run:
         self.run_id = new_id()
         self.watch = observer.watch(task, self.run_id)
         self.ledger = ledger
-        self.statements: list[Stated] = []
+        self.record = Record(self.run_id, ledger, self.watch)
         self._backends = backends
         self._pricing = pricing
         self._state = state
-        self._limits = Limits(limits, state, self.run_id, pricing, on_state_loss, self.remaining, self.take)
+        self._limits = Limits(limits, state, self.run_id, pricing, on_state_loss, self.remaining, self.record.take)
         self._clock = clock
         self._ends = None if task.deadline is None else clock() + task.deadline
-        self._rows: dict[str, Row] = {}
-        self._drafts: dict[str, Outcome] = {}
-        """What nothing has rejected so far, by the call."""
-        self._decision = _UNDECIDED
-
-    @property
-    def rows(self) -> tuple[Row, ...]:
-        """One row for each call so far, in the order in which they began."""
-        return tuple(self._rows.values())
 
     def now(self) -> float:
         """Monotonic seconds."""
@@ -214,27 +187,11 @@ class Run:
             )
         backend = self._backends.get(model)
         attempt = evolve(attempt, call_id=new_id(), timeout=self.remaining())
-        row = Row(
-            attempt.call_id,
-            self.run_id,
-            started_at=time.time(),
-            session=task.session,
-            job=task.job,
-            node=task.node,
-            role=task.role,
-            decision_tier=self._decision.tier,
-            decision_rule=self._decision.rule,
-            tier=attempt.tier,
-            purpose=attempt.purpose,
-            model=model.id,
-            reason=attempt.reason,
-            typed=task.output_schema is not None,
-            tools=len(task.tools),
-        )
+        row = self.record.asked(attempt, time.time())
         try:
             held = yield from self._limits.reserve(attempt)
         except LimitError as error:
-            self._keep(_refused(row, error))
+            self.record.refused(row, error)
             if error.final:
                 raise self._ending(error) from error.__cause__
             return Outcome(attempt, error=error, cost=_ZERO)
@@ -245,15 +202,13 @@ class Run:
             raise
         if left is not None or held.output_cap is not None:
             attempt = evolve(attempt, timeout=left, output_cap=held.output_cap)
-        self._rows[row.call_id] = row
+        self.record.began(row)
         return Ticket(attempt, backend, self._clock(), row, held)
 
     def _ending(self, error: LimitError) -> LimitError:
-        """The error, with the best answer that there is: the last accepted one, or else the last."""
+        """The error, with the best answer that there is."""
         if isinstance(error, BudgetExceededError):
-            found = list(self._drafts.values())
-            accepted = [o for o in found if o.verdict is not None and o.verdict.accepted]
-            error.outcome = next(reversed(accepted or found), None)
+            error.outcome = self.record.best
         return error
 
     def _withdrawn(self, admitted: Iterable[Admitted], cause: BaseException) -> Iterable[Ticket]:
@@ -263,7 +218,7 @@ class Run:
             elif isinstance(item, Ticket) and item.outcome is None and not item.released:
                 item.outcome = Outcome(item.attempt, error=cause, cost=_ZERO)
                 try:
-                    self._keep(_refused(item.row, cause))
+                    self.record.refused(item.row, cause)
                 finally:
                     yield item
 
@@ -284,11 +239,10 @@ class Run:
                 outcome = evolve(outcome, raw=ticket.backend.rebuilt(outcome))
             outcome, source = self._priced(ticket, outcome)
             outcome = evolve(outcome, first_token=first_token)
-            self._keep(_settled(ticket.row, outcome, source), outcome)
+            self.record.settled(ticket.row, outcome, source)
         finally:
             ticket.outcome = outcome
-        if outcome.ok and outcome.attempt.purpose not in HELPERS:
-            self._drafts[ticket.row.call_id] = outcome
+        self.record.drafted(outcome)
         return outcome
 
     def _priced(self, ticket: Ticket, outcome: Outcome) -> tuple[Outcome, str]:
@@ -299,7 +253,7 @@ class Run:
             usage = counted(outcome)
         if attempt.work is None:
             ticket.observed = _observed(ticket, outcome, latency)
-        if error is not None and usage is None and _never_billed(error):
+        if error is not None and usage is None and never_billed(error):
             cost = Cost(_ZERO, "failed")
         else:
             cost = self._pricing.cost(attempt.model, outcome.model, usage)
@@ -324,157 +278,11 @@ class Run:
         except DeadlineError as late:
             raise late from cause
 
-    def take(self, note: Note) -> None:
-        """Writes down a note of the flow."""
-        self.watch.noted(note)
-        match note:
-            case Judged(outcome, verdict):
-                self._judge(outcome, verdict)
-                row = self._rows.get(outcome.attempt.call_id)
-                if row is None:
-                    return
-                self._keep(
-                    evolve(
-                        row,
-                        verdict=verdict.result,
-                        verifier=verdict.verifier,
-                        evidence=verdict.evidence,
-                        score=verdict.score,
-                        threshold=verdict.threshold,
-                        calibrated=verdict.calibrated,
-                        conclusive=verdict.conclusive,
-                        quotes=verdict.quotes,
-                    )
-                )
-            case Decided():
-                self._decision = note.decision
-            case Stated():
-                self.statements.append(note)
-            case Moved():
-                pass
-
-    def _judge(self, outcome: Outcome, verdict: Verdict) -> None:
-        call_id = outcome.attempt.call_id
-        if verdict.rejected:
-            self._drafts.pop(call_id, None)
-        elif call_id in self._drafts:
-            self._drafts[call_id] = evolve(outcome, verdict=verdict)
-
-    def deliver(self, outcome: Outcome | None) -> None:
-        """Marks the call whose answer the user gets, if any, and unmarks every other that gave one."""
-        delivered = None if outcome is None else outcome.attempt.call_id
-        for row in self.rows:
-            purpose = row.purpose
-            if row.call_id == delivered:
-                purpose = purpose if purpose in DELIVERED else "answer"
-            elif purpose in DELIVERED and row.error_type is None:
-                purpose = "draft"
-            if purpose != row.purpose:
-                self._keep(evolve(row, purpose=purpose))
-
-    def _keep(self, row: Row, outcome: Outcome | None = None) -> None:
-        self._rows[row.call_id] = row
-        self.watch.kept(row, outcome)
-        self.ledger.settle(row, outcome)
-
-
-class Steps(Generic[T]):
-    """Advances a flow, answers its notes and holds it to the rules.
-
-    Attributes:
-        result: What the flow returned, once `advance` has given `None`.
-    """
-
-    result: T
-
-    def __init__(self, flow: Flow[T], run: Run) -> None:
-        self._flow = flow
-        self._run = run
-        self.committed: Outcome | None = None
-
-    def advance(self, outcomes: tuple[Outcome, ...] | None = None) -> tuple[Attempt, ...] | None:
-        """Sends what came back and gives the next calls to make; `None` at the flow's end.
-
-        Raises:
-            FlowError: After a call that was shown, the flow asks for another, or returns something else.
-        """
-        self.committed = self.committed or next((o for o in outcomes or () if o.committed), None)
-        try:
-            step = next(self._flow) if outcomes is None else self._flow.send(outcomes)
-            while not any(isinstance(item, Attempt) for item in step):
-                self._note(step)
-                step = self._flow.send(())
-        except StopIteration as stop:
-            self.result = self._returned(stop.value)
-            return None
-        self._note(step)
-        attempts = tuple(item for item in step if isinstance(item, Attempt))
-        if self.committed is not None:
-            raise FlowError("a committed outcome is what the flow returns, at once; it asked for another call")
-        if len(attempts) > 1 and any(a.show != Show.HOLD for a in attempts):
-            raise FlowError("calls made side by side must be HOLD")
-        return attempts
-
-    def _returned(self, result: T) -> T:
-        shown = self.committed
-        if shown is None:
-            return result
-        if not isinstance(result, Outcome) or result.attempt.call_id != shown.attempt.call_id:
-            raise FlowError("a committed outcome is what the flow returns, at once; it returned something else")
-        return result
-
-    def close(self) -> None:
-        """Ends the flow wherever it stands."""
-        self._flow.close()
-
-    def _note(self, step: Sequence[Attempt | Note]) -> None:
-        for item in step:
-            if not isinstance(item, Attempt):
-                self._run.take(item)
-
 
 def commits(outcome: Outcome) -> Outcome:
     """The outcome of a call that was made whole: a LIVE one counts as shown if there is something to show."""
     live = outcome.attempt.show == Show.LIVE and outcome.error is None
     return evolve(outcome, committed=live and bool(outcome.text.strip() or outcome.tool_calls))
-
-
-def counted(outcome: Outcome) -> Usage:
-    """The provider's own counts, or an estimate where it gave none."""
-    usage = outcome.usage
-    if usage is None or usage.input_tokens is None or usage.output_tokens is None:
-        return estimated(outcome)
-    return usage
-
-
-def estimated(outcome: Outcome) -> Usage:
-    """Characters / 4 for what the provider did not count, or had not yet counted to the end; flagged."""
-    usage = outcome.usage or Usage()
-    produced = len(outcome.text) + len(outcome.thinking) + sum(len(str(c.arguments)) for c in outcome.tool_calls)
-    tokens_in = outcome.attempt.task.estimated_tokens if usage.input_tokens is None else usage.input_tokens
-    tokens_out = max(usage.output_tokens or 0, -(-produced // CHARS_PER_TOKEN))
-    return evolve(usage, input_tokens=tokens_in, output_tokens=tokens_out, estimated=True)
-
-
-def _settled(row: Row, outcome: Outcome, source: str) -> Row:
-    row = evolve(
-        row,
-        state="settled",
-        answered_by=outcome.model,
-        usage=outcome.usage,
-        cost=outcome.cost,
-        cost_source=source,
-        latency=outcome.latency,
-        first_token=outcome.first_token,
-        finish_reason="aborted" if outcome.aborted else outcome.finish_reason,
-        repaired=outcome.repaired,
-        tool_calls=len(outcome.tool_calls) if outcome.error is None else None,
-    )
-    return row if outcome.error is None else _failed(row, outcome.error)
-
-
-def _refused(row: Row, error: BaseException) -> Row:
-    return evolve(_failed(row, error), state="refused", cost=_ZERO, cost_source="refused")
 
 
 def _observed(ticket: Ticket, outcome: Outcome, latency: float) -> Observed | None:
@@ -485,14 +293,3 @@ def _observed(ticket: Ticket, outcome: Outcome, latency: float) -> Observed | No
         return Observed(ticket.attempt.model.key, failed=True) if failed else None
     whole = outcome.ok and outcome.finish_reason != INTERRUPTED
     return Observed(ticket.attempt.model.key, latency) if whole else None
-
-
-def _failed(row: Row, error: BaseException) -> Row:
-    return evolve(row, error_type=type(error).__name__, error=without_secrets(str(error)))
-
-
-def _never_billed(error: BaseException) -> bool:
-    """True where the provider answered with an error status, or was never reached: nothing was produced."""
-    if isinstance(error, ConnectionError | LedgerError):
-        return True
-    return isinstance(error, BackendError) and error.status is not None

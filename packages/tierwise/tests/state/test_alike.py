@@ -32,7 +32,7 @@ def rate(name: str, amount: int, burst: int | None) -> Rate:
 
 
 def circuit(name: str) -> Circuit:
-    return Circuit(name, failures=2, cooldown=8.0, longest=64.0)
+    return Circuit(name, failures=2, cooldown=8.0, longest=64.0, probe=4.0 if name == "d" else None)
 
 
 amounts = st.integers(0, 400) | st.integers(2**51, 2**52)

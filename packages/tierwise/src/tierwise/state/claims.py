@@ -78,8 +78,8 @@ class Circuit:
     """A way that is closed to calls after failures, and then tried by one probe.
 
     Closed, it opens after so many failures in a row. Open, it refuses for a cooldown; each opening that follows a
-    failed probe doubles it. After it, one call may go as a probe, and every other is refused while that call's lease
-    lasts.
+    failed probe doubles it. After it, one call may go as a probe, and every other is refused until that call has ended,
+    or its time as a probe has.
     """
 
     key: str
@@ -90,6 +90,8 @@ class Circuit:
     """Seconds that it stays open at first."""
     longest: float
     """The longest that it stays open, in seconds, unless the provider asks for more."""
+    probe: float | None = None
+    """Seconds after which another call may try, though the probe has not ended; as long as its lease if not given."""
 
 
 Claim: TypeAlias = Spend | Slot | Rate | Circuit
@@ -101,7 +103,8 @@ class Signal:
 
     health: Health = "unknown"
     retry_after: float | None = None
-    """Seconds for which the provider asks to be left alone. The longer of two cooldowns wins."""
+    """Seconds for which the provider asks to be left alone: the circuit opens for that time, whatever the health is
+    that made it ask. The longer of two cooldowns wins."""
 
 
 Taken: TypeAlias = int | Signal | None

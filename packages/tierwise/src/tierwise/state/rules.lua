@@ -116,7 +116,7 @@ local function circuit_denied(claim)
   if not circuit.open_until then return nil end
   local open_until = tonumber(circuit.open_until)
   if now < open_until then return {open_until - now, '0', '0', '0'} end
-  if not circuit.probe then return nil end
+  if not circuit.probe or now >= tonumber(circuit.probe_until) then return nil end
   return {math.max(POLL, circuit.probe_until - now), '0', '0', '0'}
 end
 
@@ -153,7 +153,9 @@ end
 function set_aside.circuit(claim, held, lease)
   local key = PREFIX .. 'circuit:' .. claim.key
   if redis.call('HEXISTS', key, 'open_until') == 0 then return end
-  redis.call('HSET', key, 'probe', given.call, 'probe_until', held.expires)
+  local ends = held.expires
+  if claim.probe then ends = float(math.min(now + lease, now + claim.probe)) end
+  redis.call('HSET', key, 'probe', given.call, 'probe_until', ends)
   keep(key, lease + IDLE)
   held['probe:' .. claim.key] = '1'
   held.probe = '1'
@@ -267,28 +269,26 @@ function settle.rate(claim, held)
 end
 
 function settle.circuit(claim, held)
-  local health = claim.health
-  if not health or health == 'unknown' then return end
   local key = PREFIX .. 'circuit:' .. claim.key
   local circuit = hash(key)
+  local health, pause = claim.health or 'unknown', claim.retry_after or 0
+  if not circuit.failures and (health == 'good' or health == 'unknown') and pause <= 0 then return end
   local open_until, probed = tonumber(circuit.open_until), held['probe:' .. claim.key]
   local failures, openings = tonumber(circuit.failures or 0), tonumber(circuit.openings or 0)
-  if health == 'good' and (probed or not open_until) then
+  local first = probed or not open_until
+  if health == 'good' and first then
     redis.call('DEL', key)
     return
   end
-  if health == 'good' then return end
-  local opens = health == 'down'
-  if health == 'bad' then
-    failures = failures + 1
-    -- A call that began before the circuit opened says nothing new of it.
-    opens = probed or (not open_until and failures >= claim.failures)
+  if health == 'bad' then failures = failures + 1 end
+  -- A failed call that began before the circuit opened says nothing new of it.
+  local failed = health == 'bad' and (probed or (not open_until and failures >= claim.failures))
+  if failed or health == 'down' then
+    if first then openings = openings + 1 end
+    pause = math.max(pause, math.min(claim.cooldown * 2 ^ math.min(openings - 1, 32), claim.longest))
   end
-  if opens then
-    if probed or not open_until then openings = openings + 1 end
-    local pause = math.min(claim.cooldown * 2 ^ math.min(openings - 1, 32), claim.longest)
-    local ends = now + math.max(pause, claim.retry_after or 0)
-    open_until = math.max(open_until or ends, ends)
+  if pause > 0 then
+    open_until = math.max(open_until or 0, now + pause)
     redis.call('HSET', key, 'open_until', float(open_until))
   end
   redis.call('HSET', key, 'failures', failures, 'openings', openings)

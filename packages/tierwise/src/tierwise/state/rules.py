@@ -148,7 +148,9 @@ def _denied(book: Book, now: float, index: int, claim: Slot | Rate | Circuit) ->
                 return None
             if now < breaker.open_until:
                 return Denied(index, retry_after=breaker.open_until - now)
-            return None if breaker.probe is None else Denied(index, retry_after=max(POLL, breaker.probe_until - now))
+            if breaker.probe is None or now >= breaker.probe_until:
+                return None
+            return Denied(index, retry_after=max(POLL, breaker.probe_until - now))
 
 
 def _set_aside(book: Book, now: float, call_id: str, claim: Claim, held: Held) -> None:
@@ -174,7 +176,8 @@ def _set_aside(book: Book, now: float, call_id: str, claim: Claim, held: Held) -
         case Circuit():
             breaker = book.load(Breaker, claim.key)
             if breaker is not None and breaker.open_until is not None:
-                breaker.probe, breaker.probe_until = call_id, held.expires
+                ends = held.expires if claim.probe is None else min(held.expires, now + claim.probe)
+                breaker.probe, breaker.probe_until = call_id, ends
                 held.probes.append(claim.key)
                 breaker.until = held.expires + IDLE
                 book.save(claim.key, breaker)
@@ -190,27 +193,23 @@ def _correct(book: Book, now: float, claim: Rate, more: int) -> None:
 
 def _learn(book: Book, now: float, claim: Circuit, signal: Signal, *, probed: bool) -> None:
     known = book.load(Breaker, claim.key)
-    if known is None and signal.health == "good":
+    pause = signal.retry_after or 0.0
+    if known is None and signal.health in ("good", "unknown") and pause <= 0:
         return
     breaker = known or Breaker()
-    match signal.health:
-        case "good" if probed or breaker.open_until is None:
-            book.drop(Breaker, claim.key)
-            return
-        case "bad":
-            breaker.failures += 1
-            # A call that began before the circuit opened says nothing new of it.
-            opens = probed or (breaker.open_until is None and breaker.failures >= claim.failures)
-        case "down":
-            opens = True
-        case _:
-            return
-    if opens:
-        first = probed or breaker.open_until is None
-        breaker.openings += int(first)
-        pause = min(claim.cooldown * 2 ** min(breaker.openings - 1, 32), claim.longest)
-        until = now + max(pause, signal.retry_after or 0.0)
-        breaker.open_until = max(breaker.open_until or until, until)
+    closed = breaker.open_until is None
+    if signal.health == "good" and (probed or closed):
+        book.drop(Breaker, claim.key)
+        return
+    if signal.health == "bad":
+        breaker.failures += 1
+    # A failed call that began before the circuit opened says nothing new of it.
+    failed = signal.health == "bad" and (probed or (closed and breaker.failures >= claim.failures))
+    if failed or signal.health == "down":
+        breaker.openings += int(probed or closed)
+        pause = max(pause, min(claim.cooldown * 2 ** min(breaker.openings - 1, 32), claim.longest))
+    if pause > 0:
+        breaker.open_until = max(breaker.open_until or 0.0, now + pause)
     breaker.until = max(breaker.open_until or now, now) + IDLE
     book.save(claim.key, breaker)
 

@@ -54,7 +54,8 @@ def _claim(claim: Claim) -> dict[str, Any]:
             return {"kind": "rate", "key": key} | figures
         case Circuit():
             figures = {"failures": claim.failures, "cooldown": claim.cooldown, "longest": claim.longest}
-            return {"kind": "circuit", "key": key} | figures
+            told = {"kind": "circuit", "key": key} | figures
+            return told if claim.probe is None else told | {"probe": claim.probe}
 
 
 def _taken(claim: Claim, took: Taken) -> dict[str, Any]:

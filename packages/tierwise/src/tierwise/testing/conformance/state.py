@@ -280,6 +280,38 @@ class StateConformance:
         self._call(state, claim, None)
         reserved(state, claim)
 
+    def test_a_probe_that_takes_too_long_gives_way_though_it_has_not_ended(self, state: State, passes: Wait) -> None:
+        """And what it finds in the end still counts."""
+        claim = Circuit(key(), failures=1, cooldown=0.05, longest=600, probe=0.5)
+        self._call(state, claim, Signal("bad"))
+        passes(0.1)
+        slow = reserved(state, claim)
+        assert (refused(state, claim).retry_after or 0) <= 0.5
+        passes(0.6)
+        reserved(state, claim)
+        refused(state, claim)
+        state.settle(slow, [claim], [Signal("good")])
+        reserved(state, claim)
+        reserved(state, claim)
+
+    def test_a_provider_that_names_a_time_is_left_alone_for_that_time(self, state: State, passes: Wait) -> None:
+        """No longer, and whether or not anything is wrong with it."""
+        claim = Circuit(key(), failures=2, cooldown=60, longest=600)
+        for signal in (Signal("unknown", retry_after=0.5), Signal("bad", retry_after=0.5)):
+            self._call(state, claim, signal)
+            assert 0 < (refused(state, claim).retry_after or 0) <= 0.5
+            passes(0.6)
+            self._call(state, claim, Signal("good"))
+            self._call(state, claim, None)
+
+    def test_a_longer_cooldown_that_comes_later_holds_and_a_shorter_one_does_not(self, state: State) -> None:
+        """Calls that began before the circuit opened bring it."""
+        claim = Circuit(key(), failures=1, cooldown=10, longest=600)
+        early = [reserved(state, claim) for _ in range(4)]
+        for call_id, asked in zip(early, (20.0, 300.0, 30.0, None), strict=True):
+            state.settle(call_id, [claim], [Signal("unknown" if asked else "bad", retry_after=asked)])
+        assert 250 < (refused(state, claim).retry_after or 0) <= 300
+
     def test_a_late_success_of_a_call_that_began_before_says_nothing_of_an_open_circuit(self, state: State) -> None:
         """It stays open."""
         claim = Circuit(key(), failures=1, cooldown=60, longest=600)

@@ -135,7 +135,7 @@ class Router:
         """
         asked = Task.of(task, **fields)
         context = Context.of(self.fleet, asked, self._state, self._pricing)
-        return self._settled(self._policy.decide(asked, context), context)
+        return self._settled(_made_before(asked) or self._policy.decide(asked, context), context)
 
     def run(self, task: Task | Prompt, **fields: Any) -> Reply:
         """Answers a task.
@@ -218,7 +218,8 @@ class _Session:
         context = Context.of(router.fleet, task, router._state, router._pricing)
         for model in (model for tier in context.ladder for model in tier.models):
             router._backends.get(model)  # what is not installed is told before anything is called, and paid
-        decision = router._settled((yield from router._policy.flow(task, context)), context)
+        decided = _made_before(task) or (yield from router._policy.flow(task, context))
+        decision = router._settled(decided, context)
         self._decision = decision
         yield from note(Decided(decision.tier, decision.rule))
         outcome = yield from router._strategy.flow(task, context.starting(decision))
@@ -288,6 +289,11 @@ class _Session:
             run_id=run.run_id,
             outcome=outcome,
         )
+
+
+def _made_before(task: Task) -> Decision | None:
+    """The decision that the task brings with it, unless it is still open."""
+    return None if task.decision is None or task.decision.pending else task.decision
 
 
 def _ledger(value: Ledger | str | Path | None) -> Ledger:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
-from typing import Any, Literal, TypeAlias, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
 
 from tierwise.errors import ConfigError
+
+if TYPE_CHECKING:
+    from tierwise.context import Decision
 
 __all__ = ["Message", "Prompt", "Stakes", "Task", "Tool", "ToolCall", "Trust"]
 
@@ -209,6 +212,8 @@ class Task:
         stakes: `high` starts at a high tier, and no small-tier answer is conclusive by itself.
         min_tier: The lowest tier that may answer.
         max_tier: The highest tier that may answer.
+        decision: Who tries first, where that is decided already (by `Router.decide`, or by a person): no policy is
+            asked then.
         deadline: Seconds that the whole run may take.
         max_output_tokens: The longest answer, in tokens.
         native: The request in a framework's own form, for the backend that made it.
@@ -230,6 +235,7 @@ class Task:
     stakes: Stakes
     min_tier: str | None
     max_tier: str | None
+    decision: Decision | None
     deadline: float | None
     max_output_tokens: int | None
     native: Any = field(repr=False)
@@ -251,6 +257,7 @@ class Task:
         stakes: Stakes = "normal",
         min_tier: str | None = None,
         max_tier: str | None = None,
+        decision: Decision | None = None,
         deadline: float | None = None,
         max_output_tokens: int | None = None,
         native: Any = None,
@@ -280,6 +287,7 @@ class Task:
         put(self, "stakes", stakes)
         put(self, "min_tier", min_tier)
         put(self, "max_tier", max_tier)
+        put(self, "decision", decision)
         put(self, "deadline", deadline)
         put(self, "max_output_tokens", max_output_tokens)
         put(self, "native", native)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Iterable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, closing, contextmanager
 from copy import copy
 from pathlib import Path
@@ -16,8 +16,11 @@ from tierwise.fleet.fleet import Fleet, Tier
 from tierwise.fleet.model import ModelSpec
 from tierwise.fleet.pricing import Pricing
 from tierwise.flow import Chunk, Decided, Flow, Outcome, note
-from tierwise.ledger.base import Ledger, NoLedger
+from tierwise.ledger.base import Ledger
+from tierwise.ledger.memory import MemoryLedger
+from tierwise.ledger.recall import recalled
 from tierwise.ledger.receipt import Receipt
+from tierwise.ledger.rows import Row
 from tierwise.limits.base import Limit
 from tierwise.policies.base import PolicyLike, as_policy
 from tierwise.policies.default import default_policy
@@ -51,7 +54,8 @@ class Router:
         backends: What calls each provider, by the prefix of its models (`*` for all others); by default the installed
             packages. A plain function will do.
         limits: What may refuse a call.
-        ledger: Where every call is kept: a `Ledger`, or a path for one in SQLite. By default only receipts are kept.
+        ledger: Where every call is kept: a `Ledger`, or a path for one in SQLite. By default the rows of the latest
+            1,000 runs are kept in memory.
         state: What is remembered between runs; in this process by default.
 
     Raises:
@@ -182,6 +186,24 @@ class Router:
             session.stream = AsyncReplyStream(chunks, session.receipt)
             yield session.stream
 
+    def receipt(self, *run_ids: str, session: str | None = None) -> Receipt:
+        """One receipt over several runs, e.g. all those that one run of an agent made.
+
+        It is read from the ledger; what the ledger leaves out of a row (texts of errors, evidence that quotes) is
+        missing here too.
+
+        Args:
+            *run_ids: The runs' ids: `Reply.run_id`, or `RunError.run_id` of a run that failed.
+            session: Every run of this session, also those that failed.
+
+        Raises:
+            LedgerError: The ledger cannot be read, or it has no such run or session.
+        """
+        return self._bill(recalled(self._ledger, run_ids, session))
+
+    def _bill(self, rows: Iterable[Row]) -> Receipt:
+        return Receipt.of(rows, pricing=self._pricing, baseline=self.fleet.baseline)
+
     def _settled(self, decision: Decision | None, context: Context) -> Decision:
         if decision is None:
             decision = Decision(context.ladder[0].name, rule="default", reason="no rule applies: the lowest tier tries")
@@ -269,7 +291,7 @@ class _Session:
                 self.stream._reply = self.reply(opened.outcome)
 
     def receipt(self) -> Receipt:
-        return Receipt.of(self.run.rows, pricing=self._router._pricing, baseline=self._router.fleet.baseline)
+        return self._router._bill(self.run.rows)
 
     def reply(self, outcome: Outcome) -> Reply:
         task, run = self._task, self.run
@@ -298,7 +320,7 @@ def _made_before(task: Task) -> Decision | None:
 
 def _ledger(value: Ledger | str | Path | None) -> Ledger:
     if value is None:
-        return NoLedger()
+        return MemoryLedger()
     if isinstance(value, str | Path):
         from tierwise.ledger.sqlite import SQLiteLedger
 

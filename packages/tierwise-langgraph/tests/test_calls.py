@@ -14,7 +14,7 @@ from tierwise.errors import AllModelsFailedError, StreamBrokenError, UnknownName
 from tierwise.flow import GateAnswer, Prefix
 from tierwise.testing.provider import LoopbackProvider, Reply
 from tierwise_langgraph import RoutedChatModel
-from tierwise_langgraph.convert import from_core, to_core
+from tierwise_langgraph.history import from_core, to_core
 
 Make = Callable[..., RoutedChatModel]
 

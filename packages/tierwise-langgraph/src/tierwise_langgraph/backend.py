@@ -34,6 +34,9 @@ _SETTINGS: Mapping[str, Sequence[str]] = {
     "temperature": ("temperature",),
     "seed": ("seed",),
     "max_output_tokens": ("max_tokens", "num_predict", "max_output_tokens"),
+    "top_p": ("top_p",),
+    "reasoning_effort": ("reasoning_effort", "reasoning"),
+    "num_ctx": ("num_ctx",),
 }
 """A setting of ours, and the fields by which chat models know it."""
 
@@ -190,12 +193,21 @@ def _reads_cache_markers(model: BaseChatModel) -> bool:
 def _tuned(model: BaseChatModel, attempt: Attempt) -> BaseChatModel:
     """The model with the settings of the attempt, where the attempt has any."""
     changed: dict[str, Any] = {}
+    for name, value in _settings(attempt):
+        known = next((f for f in _SETTINGS[name] if f in type(model).model_fields), None)
+        changed |= {} if known is None else {known: value}
+    return model.model_copy(update=changed) if changed else model
+
+
+def _settings(attempt: Attempt) -> Iterator[tuple[str, Any]]:
     for name in ("temperature", "seed", "max_output_tokens"):
         value = attempt.setting(name)
         if value is not None:
-            known = next((f for f in _SETTINGS[name] if f in type(model).model_fields), None)
-            changed |= {} if known is None else {known: value}
-    return model.model_copy(update=changed) if changed else model
+            yield name, value
+    for name in ("top_p", "reasoning_effort", "num_ctx"):
+        value = getattr(attempt.model, name)
+        if value is not None:
+            yield name, value
 
 
 def _unbound(bound: Any) -> tuple[BaseChatModel, dict[str, Any]]:

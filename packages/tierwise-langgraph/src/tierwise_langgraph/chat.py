@@ -236,6 +236,8 @@ def _what(stop: list[str] | None, options: dict[str, Any]) -> dict[str, Any]:
 def _made(spec: ModelSpec) -> BaseChatModel:
     from langchain.chat_models import init_chat_model
 
-    model = init_chat_model(spec.id)
+    model = init_chat_model(spec.id, **spec.options)
+    if "max_retries" not in type(model).model_fields or "max_retries" in spec.options:
+        return model
     # A client's own retries would come on top of the fallbacks.
-    return init_chat_model(spec.id, max_retries=0) if "max_retries" in type(model).model_fields else model
+    return init_chat_model(spec.id, max_retries=0, **spec.options)

@@ -10,7 +10,7 @@ from typing import Any, cast
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
-from langchain_core.utils.function_calling import convert_to_json_schema
+from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_function
 from pydantic import BaseModel
 from tierwise import Outcome
 from tierwise.errors import RejectedError
@@ -58,7 +58,9 @@ class Structured:
         """The target with the schema bound in its own way, without the parser that it puts behind itself."""
         given: dict[str, Any] = {"method": self.method, "strict": self.strict}
         typed: Any = model.with_structured_output(self.schema, **{k: v for k, v in given.items() if v is not None})
-        return typed.first
+        form = typed.first.kwargs.get("response_format")
+        # OpenAI's client holds an answer against a class by itself, and what does not fit is an error without its text.
+        return typed.first.bind(response_format=_form(form)) if isinstance(form, type) else typed.first
 
     def text(self, outcome: Outcome) -> Outcome:
         """The outcome with the typed answer as its text: where it came as a tool's arguments, it is no tool call."""
@@ -107,6 +109,12 @@ class Structured:
 
 def _refused(error: RejectedError) -> dict[str, Any]:
     return {"raw": error.outcome.raw, "parsed": None, "parsing_error": error}
+
+
+def _form(schema: type) -> dict[str, Any]:
+    function = convert_to_openai_function(schema, strict=True)
+    function["schema"] = function.pop("parameters")
+    return {"type": "json_schema", "json_schema": function}
 
 
 def _checked(schema: Any) -> Any:

@@ -11,6 +11,7 @@ ROOMS = ["fleet", "policies", "strategies", "verifiers", "backends", "limits", "
 
 def test_the_public_names_are_these() -> None:
     assert sorted(tierwise.__all__) == [
+        "ActStep",
         "AfterError",
         "Agreement",
         "Always",
@@ -40,6 +41,7 @@ def test_the_public_names_are_these() -> None:
         "Observe",
         "Outcome",
         "Perspectives",
+        "PlanStep",
         "Price",
         "Receipt",
         "Reply",
@@ -50,6 +52,7 @@ def test_the_public_names_are_these() -> None:
         "SessionAffinity",
         "Single",
         "Specialists",
+        "Stalled",
         "Task",
         "Tier",
         "TierwiseError",

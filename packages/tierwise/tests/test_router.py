@@ -247,7 +247,7 @@ def test_decide_asks_nobody_and_says_why() -> None:
         raise AssertionError("decide must not call")
 
     decision = router(never).decide("Plan it.", job="plan")
-    assert (decision.tier, decision.rule, decision.reason) == ("large", "job table", "plan is reasoning")
+    assert (decision.tier, decision.rule, decision.reason) == ("large", "plan step", "job 'plan' plans")
     assert router(never).decide("hi").tier == "small"
 
 

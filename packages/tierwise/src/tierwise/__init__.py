@@ -8,7 +8,17 @@ from tierwise.fleet import FREE, Fleet, ModelSpec, Price, Tier, Usage
 from tierwise.flow import Attempt, Outcome, Verdict
 from tierwise.lazy import lazily
 from tierwise.ledger import Receipt
-from tierwise.policies import AfterError, Always, HighStakes, JobTable, Rule
+from tierwise.policies import (
+    ActStep,
+    AfterError,
+    Always,
+    HighStakes,
+    JobTable,
+    PlanStep,
+    Rule,
+    SessionAffinity,
+    Stalled,
+)
 from tierwise.reply import Reply
 from tierwise.router import Router
 from tierwise.strategies import Cascade, Single
@@ -25,7 +35,6 @@ if TYPE_CHECKING:
         LabelTable,
         LongerThan,
         Needs,
-        SessionAffinity,
     )
     from tierwise.strategies import BestOf, Observe, Perspectives, Sandwich, Specialists, Vote
     from tierwise.verifiers import Agreement, Check, Logprob
@@ -41,7 +50,6 @@ else:
             "LabelTable": "policies",
             "LongerThan": "policies",
             "Needs": "policies",
-            "SessionAffinity": "policies",
             "BestOf": "strategies",
             "Observe": "strategies",
             "Perspectives": "strategies",
@@ -68,6 +76,7 @@ __all__ = [
     "Tier",
     "Usage",
     # Who should try first?
+    "ActStep",
     "AfterError",
     "Always",
     "Cheapest",
@@ -81,8 +90,10 @@ __all__ = [
     "LabelTable",
     "LongerThan",
     "Needs",
+    "PlanStep",
     "Rule",
     "SessionAffinity",
+    "Stalled",
     # In what shape are calls made?
     "Attempt",
     "BestOf",

@@ -47,8 +47,8 @@ class Router:
 
     Args:
         fleet: The models that may be used.
-        policy: Who tries first; by default high stakes and errors go up, then the task's job decides, then the lowest
-            tier tries.
+        policy: Who tries first; by default high stakes, errors, plans and agents that are stalled go up, then the
+            task's job decides, then the lowest tier tries (`default_policy`).
         strategy: In what shape calls are made; by default a cascade that checks the answer's shape, and prose by a
             judge.
         backends: What calls each provider, by the prefix of its models (`*` for all others); by default the installed
@@ -124,6 +124,11 @@ class Router:
         from tierwise.config import load
 
         return load(path).router(**options)
+
+    @property
+    def state(self) -> State:
+        """What is remembered between runs, shared by all routers that `using` makes of this one."""
+        return self._state
 
     def using(self, backend: Backend) -> Router:
         """The same router (policy, strategy, limits, ledger, state) with another backend for every model."""
@@ -210,7 +215,9 @@ class Router:
         if decision.pending:
             return decision
         self.fleet.tier(decision.tier, where=f"policy {decision.rule}")
-        first = context.starting(decision).climb()[0].name
+        if decision.then is not None:
+            self.fleet.tier(decision.then, where=f"policy {decision.rule}")
+        first = context.starting(decision).climb(gated=True)[0].name
         if first == decision.tier:
             return decision
         why = f"{decision.tier} -> {first}: bounds, trust or capabilities rule {decision.tier} out"

@@ -7,7 +7,9 @@ from tierwise.policies.base import Always, FirstOf, FunctionPolicy, Policy, Poli
 from tierwise.policies.default import default_policy
 from tierwise.policies.jobs import JOBS, JobTable
 from tierwise.policies.rule import Rule
-from tierwise.policies.steps import AfterError, HighStakes
+from tierwise.policies.session import SessionAffinity
+from tierwise.policies.stalled import Stalled
+from tierwise.policies.steps import ActStep, AfterError, HighStakes, PlanStep
 
 if TYPE_CHECKING:
     from tierwise.policies.classifier import Classifier
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from tierwise.policies.needs import Needs
     from tierwise.policies.outcomes import Cell
     from tierwise.policies.picks import Cheapest, Fastest
-    from tierwise.policies.session import SessionAffinity
 else:
     __getattr__ = lazily(
         __name__,
@@ -30,12 +31,12 @@ else:
             "Cell": "outcomes",
             "Cheapest": "picks",
             "Fastest": "picks",
-            "SessionAffinity": "session",
         },
     )
 
 __all__ = [
     "JOBS",
+    "ActStep",
     "AfterError",
     "Always",
     "Cell",
@@ -50,10 +51,12 @@ __all__ = [
     "LabelTable",
     "LongerThan",
     "Needs",
+    "PlanStep",
     "Policy",
     "PolicyLike",
     "Rule",
     "SessionAffinity",
+    "Stalled",
     "as_policy",
     "default_policy",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field
 from decimal import Decimal
 from typing import NoReturn
 
@@ -15,6 +15,7 @@ from tierwise.fleet.pricing import Pricing
 from tierwise.flow import Gate
 from tierwise.state import State
 from tierwise.task import Task
+from tierwise.values import evolve
 
 __all__ = ["Context", "Decision", "fitting", "misfit"]
 
@@ -113,11 +114,11 @@ class Context:
 
     def starting(self, decision: Decision) -> Context:
         """The same context with a decision."""
-        return replace(self, start=decision)
+        return evolve(self, start=decision)
 
     def at(self, tier: Tier) -> Context:
         """The same context with this tier alone."""
-        return replace(self, ladder=(tier,), start=Decision(tier.name, rule="strategy"))
+        return evolve(self, ladder=(tier,), start=Decision(tier.name, rule="strategy"))
 
     @property
     def top(self) -> Tier:

@@ -89,7 +89,10 @@ class Stalled(Policy):
 
     def _why(self, task: Task) -> str | None:
         """Why the agent is stalled; `None` if it is not."""
-        steps = _steps(task.messages)
+        window = task.messages[-_WINDOW:]
+        if _says_something_new(window):
+            return None
+        steps = _steps(window)
         if not steps or _progress(steps):
             return None
         call, times = max(((pair[0], _times(pair, steps)) for pair in steps[0]), key=lambda found: found[1])
@@ -100,11 +103,21 @@ class Stalled(Policy):
         return f"{self._steps} steps without progress, the last a call of {_tool(task, call)}"
 
 
+def _says_something_new(messages: Sequence[Message]) -> bool:
+    """True if the last step got a result that no tool gave before: the usual case, told without pairing anything."""
+    last = len(messages)
+    while last and messages[last - 1].role == "tool":
+        last -= 1
+    # A list: to compare texts of different lengths costs nothing, to hash long ones does.
+    known = [message.content for message in messages[:last] if message.role == "tool"]
+    return any(not message.failed and message.content not in known for message in messages[last:])
+
+
 def _steps(messages: Sequence[Message]) -> list[list[Pair]]:
     """What the steps of this turn called and got, the latest first; steps whose results are missing are left out."""
     steps: list[list[Pair]] = []
     results: list[Message] = []
-    for message in reversed(messages[-_WINDOW:]):
+    for message in reversed(messages):
         if message.role == "tool":
             results.append(message)
         elif message.tool_calls:

@@ -8,12 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import copy_context
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn, cast
 
 from pydantic_ai import RunContext
-from pydantic_ai.exceptions import UnexpectedModelBehavior
+from pydantic_ai.exceptions import UnexpectedModelBehavior, UserError
 from pydantic_ai.messages import (
     ModelMessage,
+    ModelResponse,
     ModelResponseStreamEvent,
     PartDeltaEvent,
     PartStartEvent,
@@ -32,6 +33,7 @@ from tierwise.flow import Attempt, Chunk, Outcome
 from tierwise.schema import as_json_schema
 
 from tierwise_pydantic_ai.convert import from_core, outcome_of, with_calls
+from tierwise_pydantic_ai.history import moved
 
 __all__ = ["Event", "PydanticAIBackend", "Request"]
 
@@ -74,6 +76,8 @@ class PydanticAIBackend(NativeBackend):
         model, request = self._prepared(attempt)
         with provider_failures(UnexpectedModelBehavior):
             response = await model.request(request.messages, request.settings, request.parameters)
+        if response.state == "suspended":
+            await _refuse_suspended(model, response)
         return outcome_of(attempt, response)
 
     def rebuilt(self, outcome: Outcome) -> Any:
@@ -97,7 +101,12 @@ class PydanticAIBackend(NativeBackend):
         async def chunks(stream: StreamedResponse) -> AsyncGenerator[Chunk]:
             async for event in stream:
                 yield _chunk(event, stream)
-            whole = outcome_of(attempt, stream.get())
+            if stream.cancelled:  # by its reader, from another task: what came is no whole answer
+                raise asyncio.CancelledError
+            response = stream.get()
+            if response.state == "suspended":
+                await _refuse_suspended(model, response)
+            whole = outcome_of(attempt, response)
             yield Chunk(
                 tool_calls=whole.tool_calls,
                 logprobs=whole.logprobs or (),
@@ -117,9 +126,17 @@ class PydanticAIBackend(NativeBackend):
         model = self._models[attempt.model.key]
         native = attempt.task.native
         request = native if isinstance(native, Request) else _request(attempt, model)
-        messages = model.prepare_messages(request.messages, request.parameters)
-        settings = merge_model_settings(request.settings, _settings(attempt))
-        return model, Request(messages, settings, request.parameters, request.context)
+        messages = model.prepare_messages(moved(request.messages, model), request.parameters)
+        return model, Request(messages, _settings(attempt, request.settings), request.parameters, request.context)
+
+
+async def _refuse_suspended(model: Model, response: ModelResponse) -> NoReturn:
+    """A half of an answer can be neither judged nor, on another model, gone on with."""
+    await model.cancel_suspended_response(response)
+    raise UserError(
+        f"{model.model_id} answered with a suspended response, to be continued later (state='suspended'): it cannot be "
+        "routed. Turn the background mode of this model off, or give this agent the model itself"
+    )
 
 
 def _request(attempt: Attempt, model: Model) -> Request:
@@ -139,17 +156,31 @@ def _request(attempt: Attempt, model: Model) -> Request:
     return Request(from_core(task.messages), None, parameters)
 
 
-def _settings(attempt: Attempt) -> ModelSettings:
-    settings = ModelSettings()
-    temperature, seed = attempt.setting("temperature"), attempt.setting("seed")
+def _settings(attempt: Attempt, asked: ModelSettings | None) -> ModelSettings | None:
+    """The rung's settings, under those of the agent, under those of this attempt (a sample's, a judge's)."""
+    settings = merge_model_settings(_of_rung(attempt.model), asked)
+    own: dict[str, Any] = {}
+    if attempt.temperature is not None:
+        own["temperature"] = attempt.temperature
+    if attempt.seed is not None:
+        own["seed"] = attempt.seed
+    if attempt.logprobs:
+        own["openai_logprobs"] = True
     cap = attempt.setting("max_output_tokens")
-    if temperature is not None:
-        settings["temperature"] = temperature
-    if seed is not None:
-        settings["seed"] = seed
     if cap is not None:
-        settings["max_tokens"] = cap
-    return settings
+        own["max_tokens"] = min(cap, (settings or {}).get("max_tokens", cap))
+    return merge_model_settings(settings, cast("ModelSettings", own))
+
+
+def _of_rung(model: ModelSpec) -> ModelSettings | None:
+    named = {
+        "temperature": model.temperature,
+        "top_p": model.top_p,
+        "seed": model.seed,
+        "thinking": False if model.reasoning_effort == "none" else model.reasoning_effort,
+    }
+    given = {name: value for name, value in named.items() if value is not None}
+    return cast("ModelSettings", {**model.options, **given}) or None
 
 
 def _chunk(event: ModelResponseStreamEvent, stream: StreamedResponse) -> Chunk:

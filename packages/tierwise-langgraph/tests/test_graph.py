@@ -20,7 +20,7 @@ from typing_extensions import TypedDict
 
 Make = Callable[..., RoutedChatModel]
 
-ASK = {"messages": [("user", "Why?")]}
+ASK: Any = {"messages": [("user", "Why?")]}
 LARGE = {"tier": "large", "rule": "always", "reason": "always large", "model": None}
 
 
@@ -39,7 +39,7 @@ class Asks(Policy):
         yield ()
 
 
-def asking(model: RoutedChatModel) -> Callable[[State], Any]:
+def asking(model: RoutedChatModel) -> Any:
     def node(state: State) -> Any:
         answer = model.invoke(state["messages"])
         return {"messages": [answer], **bill(answer)}
@@ -47,7 +47,7 @@ def asking(model: RoutedChatModel) -> Callable[[State], Any]:
     return node
 
 
-def saying(text: str) -> Callable[[State], Any]:
+def saying(text: str) -> Any:
     def node(state: State) -> Any:
         return {"messages": [AIMessage(text)]}
 
@@ -127,7 +127,7 @@ def test_a_decision_for_a_job_holds_for_that_job_alone(live: LoopbackProvider, r
 def test_the_job_is_the_node_s_name(live: LoopbackProvider, routed: Make) -> None:
     # A plan is the large tier's work, as the job table has it.
     built = StateGraph(State)
-    built.add_node("plan", asking(routed()))
+    built.add_node("plan", asking(routed(policy=None)))
     built.add_edge(START, "plan")
     built.compile().invoke(ASK)
     assert [c.model for c in live.calls] == ["large"]
@@ -236,7 +236,7 @@ def test_a_state_may_keep_its_question_as_a_text_elsewhere() -> None:
 
 
 def test_a_node_can_be_tried_without_a_graph() -> None:
-    command = route_node(two_tiers(Always("large")))({"messages": "Why?"})
+    command: Any = route_node(two_tiers(Always("large")))({"messages": "Why?"})
     assert command.update["tierwise"]["decisions"] == {"*": LARGE}
     assert command.goto == ()
 
@@ -267,4 +267,5 @@ def test_wrong_destinations_are_refused_at_the_start(destinations: Any, error: t
 def test_a_task_s_bounds_hold_for_the_decision() -> None:
     fleet = Fleet([Tier("small", "ollama:small"), Tier("large", "openai:large")])
     node = route_node(Router(fleet, policy=Always("large")), task={"max_tier": "small"})
-    assert node({"messages": "Why?"}).update["tierwise"]["decisions"]["*"]["tier"] == "small"
+    command: Any = node({"messages": "Why?"})
+    assert command.update["tierwise"]["decisions"]["*"]["tier"] == "small"

@@ -1,3 +1,5 @@
+# LangGraph's generics are not known to type checkers.
+# pyright: reportUnknownVariableType=false
 """What all tiers share, and how an agent reads it."""
 
 from typing import Any
@@ -13,7 +15,7 @@ from tierwise.testing.provider import LoopbackProvider, Reply
 from tierwise_langgraph import RoutedChatModel
 
 
-def profile(small: dict[str, Any] | None, large: dict[str, Any] | None, **spec: Any) -> Any:
+def profile(small: Any, large: Any, **spec: Any) -> Any:
     fleet = Fleet([Tier("small", ModelSpec("ollama:small", **spec)), Tier("large", "openai:large")])
     models: dict[str, BaseChatModel] = {
         "small": ChatOllama(model="small", profile=small),

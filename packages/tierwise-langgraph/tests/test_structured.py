@@ -15,7 +15,7 @@ from typing_extensions import TypedDict
 
 Make = Callable[..., RoutedChatModel]
 
-ADA = {"name": "Ada", "age": 36}
+ADA: dict[str, Any] = {"name": "Ada", "age": 36}
 
 
 class Person(BaseModel):
@@ -176,5 +176,6 @@ def test_a_provider_s_response_format_is_held_to_its_schema(provider: LoopbackPr
     ],
 )
 def test_wrong_arguments_are_refused(routed: Make, options: dict[str, Any], says: str) -> None:
+    arguments: dict[str, Any] = {"schema": Person} | options
     with pytest.raises(ValueError, match=says):
-        routed().with_structured_output(**({"schema": Person} | options))
+        routed().with_structured_output(**arguments)

@@ -234,8 +234,9 @@ def _what(stop: list[str] | None, options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _made(spec: ModelSpec) -> BaseChatModel:
-    from langchain.chat_models import init_chat_model
+    from langchain import chat_models
 
+    init_chat_model: Callable[..., BaseChatModel] = chat_models.init_chat_model
     model = init_chat_model(spec.id, **spec.options)
     if "max_retries" not in type(model).model_fields or "max_retries" in spec.options:
         return model

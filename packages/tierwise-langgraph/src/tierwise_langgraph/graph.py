@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal, cast
+from typing import Any, Literal, Protocol, cast
 
 from langchain_core.messages import convert_to_messages
 from langchain_core.runnables.config import ensure_config
@@ -14,7 +14,15 @@ from tierwise.errors import ConfigError, UnknownNameError
 from tierwise_langgraph.history import to_core
 from tierwise_langgraph.state import ANY, KEY, Routing, current, planned, runs_of, told
 
-__all__ = ["route_edge", "route_node"]
+__all__ = ["RouteNode", "route_edge", "route_node"]
+
+
+class RouteNode(Protocol):
+    """A node for `add_node`."""
+
+    def __call__(self, state: Any) -> Command[Any]:
+        """Decides, and says where to go."""
+        ...
 
 
 def route_node(
@@ -24,7 +32,7 @@ def route_node(
     job: str | None = None,
     messages_key: str = "messages",
     task: Mapping[str, Any] | None = None,
-) -> Callable[[Any], Command[Any]]:
+) -> RouteNode:
     """A node that asks the router who should try first, writes it into the state, and goes on to that tier's node.
 
     Without destinations the edges of the graph lead on, and a `RoutedChatModel` downstream starts where the state says.

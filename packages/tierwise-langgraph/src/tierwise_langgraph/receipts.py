@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from langchain_core.messages import BaseMessage
 from tierwise import Receipt, Router
-from tierwise.errors import RunError
+from tierwise.errors import LedgerError, RunError
 
 from tierwise_langgraph.state import KEY, Routing, runs_of
 
@@ -15,7 +15,7 @@ __all__ = ["receipt_of"]
 
 
 def receipt_of(router: Router, result: Any) -> Receipt:
-    """The receipt of every routed call that a result came from.
+    """Everything that the routed calls behind a result cost, drafts and judges included.
 
     Args:
         router: The router that answered: its ledger has the rows. In memory that is the latest 1,000 runs; give the
@@ -23,9 +23,12 @@ def receipt_of(router: Router, result: Any) -> Receipt:
         result: A graph's or an agent's result or state, a `StateSnapshot`, one message or several, or a `RunError`.
 
     Raises:
-        ConfigError: The ledger does not have the rows.
+        LedgerError: Nothing in the result is the answer of a routed model, or the ledger does not have its rows.
     """
-    return router.receipt(*dict.fromkeys(_runs(result)))
+    runs = dict.fromkeys(_runs(result))
+    if not runs:
+        raise LedgerError("nothing in this result is the answer of a routed model: there is nothing to bill")
+    return router.receipt(*runs)
 
 
 def _runs(result: Any) -> Iterator[str]:

@@ -24,6 +24,7 @@ from pydantic_ai.messages import (
     ToolCallPartDelta,
 )
 from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
+from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.output import OutputObjectDefinition
 from pydantic_ai.settings import ModelSettings, merge_model_settings
 from pydantic_ai.tools import ToolDefinition
@@ -34,6 +35,7 @@ from tierwise.schema import as_json_schema
 
 from tierwise_pydantic_ai.convert import from_core, outcome_of, with_calls
 from tierwise_pydantic_ai.history import moved
+from tierwise_pydantic_ai.profile import shared_profile
 
 __all__ = ["Event", "PydanticAIBackend", "Request"]
 
@@ -59,12 +61,16 @@ class Event:
 class PydanticAIBackend(NativeBackend):
     """Sends attempts to Pydantic AI's models; each prepares request and messages in its own way.
 
+    A client does not retry by itself, as far as its model can tell it so: a router falls back. For a model that is to
+    retry, set `max_retries` in its own settings, or in the agent's.
+
     Args:
         models: A model for each model of the fleet, by the fleet's model's key.
     """
 
     def __init__(self, models: Mapping[str, Model]) -> None:
         self._models = models
+        self._settings = {key: merge_model_settings(_unretried(model), model.settings) for key, model in models.items()}
 
     def call(self, attempt: Attempt) -> Outcome:
         """See `Backend`. Pydantic AI is async: this is for routers that are run without it."""
@@ -127,7 +133,9 @@ class PydanticAIBackend(NativeBackend):
         native = attempt.task.native
         request = native if isinstance(native, Request) else _request(attempt, model)
         messages = model.prepare_messages(moved(request.messages, model), request.parameters)
-        return model, Request(messages, _settings(attempt, request.settings), request.parameters, request.context)
+        settings = merge_model_settings(self._settings[attempt.model.key], _of_rung(attempt.model))
+        settings = _of_attempt(attempt, merge_model_settings(settings, request.settings))
+        return model, Request(messages, settings, request.parameters, request.context)
 
 
 async def _refuse_suspended(model: Model, response: ModelResponse) -> NoReturn:
@@ -149,16 +157,22 @@ def _request(attempt: Attempt, model: Model) -> Request:
     parameters = ModelRequestParameters(function_tools=tools)
     if task.output_schema is not None:
         output = OutputObjectDefinition(json_schema=as_json_schema(task.output_schema), name="answer")
-        native = model.profile.get("supports_json_schema_output", False)
+        native = shared_profile([model]).get("supports_json_schema_output", False)
         parameters = ModelRequestParameters(
             function_tools=tools, output_mode="native" if native else "prompted", output_object=output
         )
     return Request(from_core(task.messages), None, parameters)
 
 
-def _settings(attempt: Attempt, asked: ModelSettings | None) -> ModelSettings | None:
-    """The rung's settings, under those of the agent, under those of this attempt (a sample's, a judge's)."""
-    settings = merge_model_settings(_of_rung(attempt.model), asked)
+def _unretried(model: Model) -> ModelSettings | None:
+    while isinstance(model, WrapperModel):
+        model = model.wrapped
+    knows = model.provider is not None and "max_retries" not in model.unsupported_settings
+    return ModelSettings(max_retries=0) if knows else None
+
+
+def _of_attempt(attempt: Attempt, asked: ModelSettings | None) -> ModelSettings | None:
+    """What was asked for, under what this attempt asks for itself (a sample, a judge); the smaller cap holds."""
     own: dict[str, Any] = {}
     if attempt.temperature is not None:
         own["temperature"] = attempt.temperature
@@ -168,11 +182,12 @@ def _settings(attempt: Attempt, asked: ModelSettings | None) -> ModelSettings | 
         own["openai_logprobs"] = True
     cap = attempt.setting("max_output_tokens")
     if cap is not None:
-        own["max_tokens"] = min(cap, (settings or {}).get("max_tokens", cap))
-    return merge_model_settings(settings, cast("ModelSettings", own))
+        own["max_tokens"] = min(cap, (asked or {}).get("max_tokens", cap))
+    return merge_model_settings(asked, cast("ModelSettings", own))
 
 
 def _of_rung(model: ModelSpec) -> ModelSettings | None:
+    """The settings of the rung, which stand over those of the model that it is, and under the agent's."""
     named = {
         "temperature": model.temperature,
         "top_p": model.top_p,

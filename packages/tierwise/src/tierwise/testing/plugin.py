@@ -1,19 +1,31 @@
-"""A pytest plugin that forbids real calls. It does nothing until it is asked to.
+"""A pytest plugin that forbids real calls, and gives a provider to make them to. It does nothing until it is asked to.
 
 - `tierwise_forbid_network = true` in pytest's settings, or `TIERWISE_FORBID_NETWORK=1`: for all tests.
 - the fixture `tierwise_forbid_network`: for one test.
 
 Only this machine can be reached then. A test that tries to reach another fails, even if a library swallowed the error.
+
+- the fixture `tierwise_provider`: a scripted provider on this machine, in place of Ollama and of OpenAI.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Generator
+from typing import TYPE_CHECKING
 
 import pytest
 
-__all__ = ["pytest_addoption", "pytest_runtest_call", "pytest_runtest_protocol", "tierwise_forbid_network"]
+if TYPE_CHECKING:
+    from tierwise.testing.provider import LoopbackProvider
+
+__all__ = [
+    "pytest_addoption",
+    "pytest_runtest_call",
+    "pytest_runtest_protocol",
+    "tierwise_forbid_network",
+    "tierwise_provider",
+]
 
 _SETTING = "tierwise_forbid_network"
 _VARIABLE = "TIERWISE_FORBID_NETWORK"
@@ -56,6 +68,19 @@ def tierwise_forbid_network(request: pytest.FixtureRequest) -> Generator[None]:
     with forbidden() as blocked:
         request.node.stash[_BLOCKED] = blocked
         yield
+
+
+@pytest.fixture
+def tierwise_provider(monkeypatch: pytest.MonkeyPatch) -> Generator[LoopbackProvider]:
+    """A `LoopbackProvider` to which the environment points the clients of Ollama and of OpenAI."""
+    from tierwise.testing.provider import LoopbackProvider
+
+    with LoopbackProvider() as provider:
+        monkeypatch.setenv("OLLAMA_HOST", provider.url)
+        monkeypatch.setenv("OLLAMA_BASE_URL", provider.openai_url)
+        monkeypatch.setenv("OPENAI_BASE_URL", provider.openai_url)
+        monkeypatch.setenv("OPENAI_API_KEY", "key")
+        yield provider
 
 
 _BLOCKED = pytest.StashKey[list[str]]()

@@ -234,11 +234,11 @@ def _what(stop: list[str] | None, options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _made(spec: ModelSpec) -> BaseChatModel:
-    from langchain import chat_models
+    from langchain.chat_models import init_chat_model
 
-    init_chat_model: Callable[..., BaseChatModel] = chat_models.init_chat_model
-    model = init_chat_model(spec.id, **spec.options)
+    make = cast("Callable[..., BaseChatModel]", init_chat_model)
+    model = make(spec.id, **spec.options)
     if "max_retries" not in type(model).model_fields or "max_retries" in spec.options:
         return model
     # A client's own retries would come on top of the fallbacks.
-    return init_chat_model(spec.id, max_retries=0, **spec.options)
+    return make(spec.id, max_retries=0, **spec.options)

@@ -50,6 +50,11 @@ class Structured:
         return cls(schema, _checked(schema), method, strict)
 
     @property
+    def _of_pydantic_1(self) -> Callable[[Any], Any] | None:
+        """Makes an instance of the schema, if it is a model of pydantic 1: it is judged by its JSON schema alone."""
+        return None if self.output_schema is self.schema else getattr(self.schema, "parse_obj", None)
+
+    @property
     def for_traces(self) -> dict[str, Any]:
         """How LangChain's tracers are told of it."""
         return {"kwargs": {"method": self.method} if self.method else {}, "schema": self.schema}
@@ -57,7 +62,9 @@ class Structured:
     def bound(self, model: BaseChatModel) -> Any:
         """The target with the schema bound in its own way, without the parser that it puts behind itself."""
         given: dict[str, Any] = {"method": self.method, "strict": self.strict}
-        typed: Any = model.with_structured_output(self.schema, **{k: v for k, v in given.items() if v is not None})
+        # Not every target takes a model of pydantic 1: all take its JSON schema.
+        schema = self.schema if self._of_pydantic_1 is None else self.output_schema
+        typed: Any = model.with_structured_output(schema, **{k: v for k, v in given.items() if v is not None})
         form = typed.first.kwargs.get("response_format")
         # OpenAI's client holds an answer against a class by itself, and what does not fit is an error without its text.
         return typed.first.bind(response_format=_form(form)) if isinstance(form, type) else typed.first
@@ -77,9 +84,7 @@ class Structured:
         calls = tool_calls(message)
         text = json.dumps(dict(calls[0].arguments)) if calls else str(message.text)
         value = parse_output(self.output_schema, text)
-        # A model of pydantic 1 is judged by its JSON schema, and made here.
-        make = None if self.output_schema is self.schema else getattr(self.schema, "parse_obj", None)
-        return value if make is None else make(value)
+        return value if self._of_pydantic_1 is None else self._of_pydantic_1(value)
 
     def with_raw(self, model: Runnable[LanguageModelInput, AIMessage]) -> Runnable[LanguageModelInput, Any]:
         """The model's message beside what was read from it; what does not fit is returned as an error."""

@@ -21,6 +21,8 @@ Stakes: TypeAlias = Literal["normal", "high"]
 
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
 
+_ROLES = frozenset(get_args(Role))
+
 CHARS_PER_TOKEN = 4
 """The rule of thumb behind every *estimated* token count; a provider's own count replaces it when it arrives."""
 
@@ -140,7 +142,7 @@ class Message:
         role: Any = value.get("role")
         if role == "developer":
             role = "system"
-        if role not in get_args(Role):
+        if role not in _ROLES:
             raise ConfigError(f"unknown message role {role!r}: {value!r}", setting="role", value=role)
         content, images = _content(value.get("content"))
         return cls(

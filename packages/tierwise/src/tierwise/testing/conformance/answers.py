@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from tierwise.policies import Always
+from tierwise.strategies import Strategy
 from tierwise.testing.conformance.harness import Asked, Question
-from tierwise.testing.conformance.suite import PAY, WEATHER, Suite, city, router, typed
+from tierwise.testing.conformance.suite import HELD_OR_LIVE, PAY, WEATHER, Suite, city, router, typed
 from tierwise.testing.provider import Call, LoopbackProvider, Reply
 
 __all__ = ["Answers"]
@@ -31,11 +33,28 @@ class Answers(Suite):
         assert provider.count() == 1
         assert {t["function"]["name"] for t in provider.calls[0].tools} == {"weather", "pay"}
 
-    async def test_parallel_tool_calls_keep_their_order(self, provider: LoopbackProvider, ask: Asked) -> None:
-        """One turn, several calls."""
-        provider.on("small", Reply(tool_calls=[Call("weather", {"city": c}) for c in ("Oslo", "Bergen", "Bodø")]))
-        answer = await ask(self.harness.build(provider, router()), Question(tools=(WEATHER,)))
-        assert [arguments["city"] for _, arguments in answer.tool_calls] == ["Oslo", "Bergen", "Bodø"]
+    @HELD_OR_LIVE
+    async def test_parallel_tool_calls_keep_their_order(
+        self, provider: LoopbackProvider, ask: Asked, strategy: Strategy | None
+    ) -> None:
+        """One turn, several calls; in both dialects, where a stream cuts them into pieces."""
+        cities = ("Oslo", "Bergen", "Bodø")
+        for model in ("small", "large"):
+            provider.on(model, Reply(tool_calls=[Call("weather", {"city": c}) for c in cities]))
+            made = self.harness.build(provider, router(strategy, Always(model)))
+            answer = await ask(made, Question(tools=(WEATHER,)))
+            assert [arguments["city"] for _, arguments in answer.tool_calls] == [*cities]
+
+    @HELD_OR_LIVE
+    async def test_a_tool_call_that_is_written_as_text_costs_one_call(
+        self, provider: LoopbackProvider, ask: Asked, strategy: Strategy | None
+    ) -> None:
+        """It is read out of the text before anything judges it, and is never shown as a text."""
+        provider.on("small", Reply(text='{"name": "weather", "arguments": {"city": "Oslo"}}'))
+        answer = await ask(self.harness.build(provider, router(strategy)), Question(tools=(WEATHER,)))
+        assert answer.tool_calls == (("weather", {"city": "Oslo"}),)
+        assert provider.count() == 1
+        assert ask.visible == ""
 
     async def test_a_typed_output_of_the_small_tier_costs_one_call(
         self, provider: LoopbackProvider, ask: Asked

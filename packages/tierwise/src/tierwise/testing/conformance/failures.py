@@ -9,7 +9,7 @@ import pytest
 
 from tierwise.strategies import Single, Strategy
 from tierwise.testing.conformance.harness import Asked, LeftError, Way
-from tierwise.testing.conformance.suite import Suite, router
+from tierwise.testing.conformance.suite import HELD_OR_LIVE, Suite, router
 from tierwise.testing.provider import LoopbackProvider, Reply
 
 __all__ = ["Failures"]
@@ -18,7 +18,7 @@ __all__ = ["Failures"]
 class Failures(Suite):
     """Models that fail, streams that break, consumers that leave."""
 
-    @pytest.mark.parametrize("strategy", [None, Single()], ids=["held", "live"])
+    @HELD_OR_LIVE
     async def test_a_failed_model_is_fallen_back_from(
         self, provider: LoopbackProvider, ask: Asked, strategy: Strategy | None
     ) -> None:
@@ -27,6 +27,16 @@ class Failures(Suite):
         answer = await ask(self.harness.build(provider, router(strategy)))
         assert answer.text == "Large says Oslo."
         assert [c.model for c in provider.calls] == ["small", "large"]
+
+    @HELD_OR_LIVE
+    async def test_a_call_that_breaks_before_anything_was_shown_is_fallen_back_from(
+        self, provider: LoopbackProvider, ask: Asked, strategy: Strategy | None
+    ) -> None:
+        """Headers are no answer."""
+        provider.on("small", Reply(text="Oslo is it.", disconnect_after=0))
+        answer = await ask(self.harness.build(provider, router(strategy)))
+        assert answer.text == "Large says Oslo."
+        assert ask.visible == ("Large says Oslo." if ask.streams else "")
 
     async def test_a_stream_that_breaks_after_something_was_shown_is_an_error(
         self, provider: LoopbackProvider, ask: Asked

@@ -30,6 +30,22 @@ class Sharing(Suite):
             await ask(self.harness.build(provider, router(strategy), trust="local"))
         assert provider.count("large") == 0
 
+    async def test_usage_is_the_answers_own_and_the_receipt_is_the_whole_bill(
+        self, provider: LoopbackProvider, ask: Asked
+    ) -> None:
+        """Both are what the provider counted."""
+        provider.on("small", Reply(text=DRAFT))
+        shared = router()
+        answer = await ask(self.harness.build(provider, shared, session="bill"))
+        draft, final = provider.calls
+        rows = shared.receipt(session="bill").rows
+        assert [(r.usage.input_tokens, r.usage.output_tokens, r.usage.estimated) for r in rows if r.usage] == [
+            (call.billed_input, call.billed_output, False) for call in (draft, final)
+        ]
+        if answer.usage is None:
+            pytest.skip("the framework reports no usage")
+        assert (answer.usage.input_tokens, answer.usage.output_tokens) == (final.billed_input, final.billed_output)
+
     async def test_one_router_serves_many_runs_at_once(self, provider: LoopbackProvider) -> None:
         """Twenty runs beside each other get their own answers, and their own escalations."""
 

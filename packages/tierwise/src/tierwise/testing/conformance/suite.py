@@ -14,13 +14,13 @@ from tierwise.fleet.price import Price
 from tierwise.flow import Outcome
 from tierwise.policies import PolicyLike
 from tierwise.router import Router
-from tierwise.strategies import Cascade, Strategy
+from tierwise.strategies import Cascade, Single, Strategy
 from tierwise.task import Tool
 from tierwise.testing.conformance.harness import AdapterHarness, Asked
 from tierwise.testing.provider import Call, LoopbackProvider, Reply, Request
 from tierwise.verifiers import free_verifier
 
-__all__ = ["DRAFT", "PAY", "WEATHER", "Suite", "city", "prompt_of", "router", "short", "typed"]
+__all__ = ["DRAFT", "HELD_OR_LIVE", "PAY", "WEATHER", "Suite", "city", "prompt_of", "router", "short", "typed"]
 
 WEATHER = Tool(
     "weather",
@@ -30,6 +30,10 @@ WEATHER = Tool(
 PAY = Tool("pay", "Pays an amount.", {"type": "object", "properties": {"usd": {"type": "number"}}, "required": ["usd"]})
 DRAFT = "A draft that goes on for far too long to be of any use to anyone."
 _SHORT = 40
+
+
+HELD_OR_LIVE = pytest.mark.parametrize("strategy", [None, Single()], ids=["held", "live"])
+"""Judged before it is shown, and shown as it comes."""
 
 
 def short(outcome: Outcome) -> bool | None:
@@ -57,11 +61,14 @@ class Suite:
             running.on("large", Reply(text="Large says Oslo."))
             yield running
 
-    @pytest.fixture(params=["invoke", "ainvoke", "stream", "astream"])
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Asks in each of the ways that the framework has."""
+        if "ask" in metafunc.fixturenames:
+            metafunc.parametrize("ask", self.harness.ways, indirect=True)
+
+    @pytest.fixture
     def ask(self, request: pytest.FixtureRequest) -> Asked:
         """Asks in one of the ways."""
-        if request.param not in self.harness.ways:
-            pytest.skip(f"the framework has no {request.param}")
         return Asked(self.harness, request.param)
 
 

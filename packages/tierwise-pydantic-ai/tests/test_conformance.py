@@ -98,6 +98,13 @@ async def shown(events: AsyncIterable[AgentStreamEvent], show: Show) -> None:
         show_text(event, show)
 
 
+def show_more(response: ModelResponse, seen: int, show: Show) -> int:
+    """Shows what has come since `seen` characters: a response is given whole each time."""
+    text = response.text or ""
+    show(text[seen:])
+    return len(text)
+
+
 def show_text(event: AgentStreamEvent, show: Show) -> None:
     if isinstance(event, PartStartEvent) and isinstance(event.part, TextPart):
         show(event.part.content)
@@ -128,8 +135,9 @@ class Harness:
                 for text in result.stream_text(delta=True, debounce_by=None):
                     show(text)
             else:
+                seen = 0
                 for response in result.stream_response(debounce_by=None):
-                    show(response.text or "")
+                    seen = show_more(response, seen, show)
             return answered(result.get_output(), result.all_messages())
 
     async def astream(self, built: Built, question: Question, show: Show) -> Answer:
@@ -138,8 +146,9 @@ class Harness:
                 async for text in result.stream_text(delta=True, debounce_by=None):
                     show(text)
             else:
+                seen = 0
                 async for response in result.stream_response(debounce_by=None):
-                    show(response.text or "")
+                    seen = show_more(response, seen, show)
             return answered(await result.get_output(), result.all_messages())
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from contextvars import copy_context
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
+from threading import Thread
 from typing import Any, NoReturn, cast
 
 from pydantic_ai import RunContext
@@ -74,8 +74,7 @@ class PydanticAIBackend(NativeBackend):
 
     def call(self, attempt: Attempt) -> Outcome:
         """See `Backend`. Pydantic AI is async: this is for routers that are run without it."""
-        with ThreadPoolExecutor(1) as pool:
-            return pool.submit(copy_context().run, asyncio.run, self.acall(attempt)).result()
+        return asyncio.run_coroutine_threadsafe(self.acall(attempt), _background_loop()).result()
 
     async def acall(self, attempt: Attempt) -> Outcome:
         """See `Backend`."""
@@ -105,10 +104,9 @@ class PydanticAIBackend(NativeBackend):
         model, request = self._prepared(attempt)
 
         async def chunks(stream: StreamedResponse) -> AsyncGenerator[Chunk]:
-            async for event in stream:
-                yield _chunk(event, stream)
-            if stream.cancelled:  # by its reader, from another task: what came is no whole answer
-                raise asyncio.CancelledError
+            with _told_of_cancelling(stream):
+                async for event in stream:
+                    yield _chunk(event, stream)
             response = stream.get()
             if response.state == "suspended":
                 await _refuse_suspended(model, response)
@@ -136,6 +134,27 @@ class PydanticAIBackend(NativeBackend):
         settings = merge_model_settings(self._settings[attempt.model.key], _of_rung(attempt.model))
         settings = _of_attempt(attempt, merge_model_settings(settings, request.settings))
         return model, Request(messages, settings, request.parameters, request.context)
+
+
+@lru_cache(maxsize=1)
+def _background_loop() -> asyncio.AbstractEventLoop:
+    """The event loop for calls without one. It is kept, as a model's HTTP client serves one loop at a time."""
+    loop = asyncio.new_event_loop()
+    Thread(target=loop.run_forever, name="tierwise-pydantic-ai", daemon=True).start()
+    return loop
+
+
+@contextmanager
+def _told_of_cancelling(stream: StreamedResponse) -> Generator[None]:
+    """The end of a stream that was cancelled, by another task than its reader's, is no failure and no whole answer."""
+    try:
+        yield
+    except Exception as error:
+        if stream.cancelled:
+            raise asyncio.CancelledError from error
+        raise
+    if stream.cancelled:
+        raise asyncio.CancelledError
 
 
 async def _refuse_suspended(model: Model, response: ModelResponse) -> NoReturn:

@@ -24,8 +24,8 @@ from tierwise.backends import NativeBackend, provider_failures, runs_here
 from tierwise.flow import Attempt, Chunk, Outcome
 from tierwise.schema import as_json_schema
 
-from tierwise_langgraph.convert import outcome_of, whole_message, with_calls
-from tierwise_langgraph.history import from_core, native_history, thoughts, without_markers
+from tierwise_langgraph.convert import outcome_of, with_calls
+from tierwise_langgraph.history import from_core, native_history, text_of, thoughts, without_markers
 from tierwise_langgraph.structured import Structured
 
 __all__ = ["LangChainBackend", "Request"]
@@ -225,17 +225,18 @@ def _outcome(attempt: Attempt, message: AIMessage) -> Outcome:
 def _answer(result: ChatResult) -> AIMessage:
     generation = result.generations[0]
     message = cast("AIMessage", generation.message)
-    message.response_metadata = {
+    metadata = {
         **(result.llm_output or {}),
         **(generation.generation_info or {}),
         **message.response_metadata,
     }
-    return message
+    # A copy: a model may give the same message to several callers.
+    return message.model_copy(update={"response_metadata": metadata})
 
 
 def _chunk(part: ChatGenerationChunk) -> Chunk:
     message = cast("AIMessageChunk", part.message)
-    text = str(message.text)
+    text = text_of(message)
     return Chunk(text=text, thinking=thoughts(message), visible=bool(text or message.tool_call_chunks), raw=part)
 
 
@@ -243,11 +244,7 @@ def _end(attempt: Attempt, parts: Sequence[ChatGenerationChunk]) -> Chunk:
     """What is known only of the whole: complete tool calls, usage, the model's name."""
     if not parts:
         return Chunk()
-    whole = parts[0]
-    for part in parts[1:]:
-        whole = whole + part
-    message = whole_message(cast("AIMessageChunk", whole.message))
-    message.response_metadata = {**(whole.generation_info or {}), **message.response_metadata}
+    message = _merged(parts)
     outcome = _outcome(attempt, message)
     return Chunk(
         # All other text has come before.
@@ -260,3 +257,20 @@ def _end(attempt: Attempt, parts: Sequence[ChatGenerationChunk]) -> Chunk:
         visible=False,
         whole=message,
     )
+
+
+def _merged(parts: Sequence[ChatGenerationChunk]) -> AIMessageChunk:
+    """All pieces as one. Merging is dear, so those that are text alone are joined as text."""
+    texts = [part.message.content for part in parts]
+    plain = all(isinstance(text, str) for text in texts)
+    whole = parts[0] + [part for part in parts[1:] if not (plain and _is_text_alone(part))]
+    metadata = {**(whole.generation_info or {}), **whole.message.response_metadata}
+    changes: dict[str, Any] = {"response_metadata": metadata} | ({"content": "".join(map(str, texts))} if plain else {})
+    return cast("AIMessageChunk", whole.message).model_copy(update=changes)
+
+
+def _is_text_alone(part: ChatGenerationChunk) -> bool:
+    message = cast("AIMessageChunk", part.message)
+    if part.generation_info or message.tool_call_chunks or message.usage_metadata or message.additional_kwargs:
+        return False
+    return message.response_metadata.keys() <= {"model_provider"}

@@ -18,7 +18,7 @@ from tierwise.backends import native_models
 from tierwise.context import resolve
 
 from tierwise_langgraph.backend import LangChainBackend, Request
-from tierwise_langgraph.convert import native_chunk, tools_to_core
+from tierwise_langgraph.convert import native_chunk, tools_to_core, whole_message
 from tierwise_langgraph.history import to_core
 from tierwise_langgraph.profile import shared_profile
 from tierwise_langgraph.state import KEY, decided
@@ -77,9 +77,11 @@ class RoutedChatModel(BaseChatModel):
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         # Which model answers is known only when it has: its name is in the answer's metadata, where traces look too.
-        params = super()._get_ls_params(stop, **kwargs)
-        known: Any = {"ls_model_name": "tierwise"} | params | {"ls_provider": "tierwise"}
-        return known
+        name: str = kwargs.get("model") or "tierwise"
+        params = LangSmithParams(ls_provider="tierwise", ls_model_type="chat", ls_model_name=name)
+        if stop:
+            params["ls_stop"] = stop
+        return params
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
@@ -188,7 +190,7 @@ class RoutedChatModel(BaseChatModel):
 
     def _result(self, reply: Reply) -> ChatResult:
         self._tell(reply)
-        message = cast("AIMessage", reply.outcome.raw)
+        message = whole_message(cast("AIMessage", reply.outcome.raw))
         message.response_metadata[KEY] = reply.as_metadata()
         return ChatResult(generations=[ChatGeneration(message=message)])
 
@@ -196,7 +198,7 @@ class RoutedChatModel(BaseChatModel):
         # One chunk alone carries it: merging chunks strings metadata together.
         self._tell(reply)
         metadata = {KEY: reply.as_metadata()}
-        return ChatGenerationChunk(message=AIMessageChunk(content="", response_metadata=metadata))
+        return ChatGenerationChunk(message=AIMessageChunk(content="", response_metadata=metadata, chunk_position="last"))
 
     def _tell(self, reply: Reply) -> None:
         if self.on_reply is not None:

@@ -14,7 +14,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from tierwise import Attempt, Outcome, Tool, Usage
 from tierwise.flow import Chunk
 
-from tierwise_langgraph.history import thoughts, tool_calls
+from tierwise_langgraph.history import text_of, thoughts, tool_calls
 
 __all__ = ["native_chunk", "outcome_of", "tools_to_core", "whole_message", "with_calls"]
 
@@ -30,7 +30,7 @@ def outcome_of(attempt: Attempt, message: AIMessage) -> Outcome:
     metadata: Mapping[str, Any] = message.response_metadata
     return Outcome(
         attempt,
-        text=str(message.text),
+        text=text_of(message),
         thinking=thoughts(message),
         tool_calls=tool_calls(message),
         logprobs=_logprobs(metadata.get("logprobs")),
@@ -64,11 +64,14 @@ def _usage(message: AIMessage) -> Usage | None:
 def with_calls(message: AIMessage, outcome: Outcome) -> AIMessage:
     """The message with the tool calls that were read out of its text, and with what is left of the text."""
     calls = [create_tool_call(name=c.name, args=dict(c.arguments), id=c.id) for c in outcome.tool_calls]
-    return message.model_copy(update={"content": outcome.text, "tool_calls": calls, "invalid_tool_calls": []})
+    changes = {"content": outcome.text, "tool_calls": calls, "invalid_tool_calls": []}
+    return whole_message(message).model_copy(update=changes)
 
 
-def whole_message(message: AIMessageChunk) -> AIMessage:
-    """Merged chunks as the message that a call without streaming gives."""
+def whole_message(message: AIMessage) -> AIMessage:
+    """Merged chunks as the message that a call without streaming gives; such a message as it is."""
+    if not isinstance(message, AIMessageChunk):
+        return message
     return AIMessage(**message.model_dump(exclude={"type", "tool_call_chunks", "chunk_position"}))
 
 
@@ -77,6 +80,8 @@ def native_chunk(chunk: Chunk) -> ChatGenerationChunk | None:
     raw = chunk.raw
     if isinstance(raw, ChatGenerationChunk):
         return raw
+    if isinstance(raw, AIMessageChunk):
+        return ChatGenerationChunk(message=raw)
     if isinstance(raw, AIMessage):
         return ChatGenerationChunk(message=AIMessageChunk(**raw.model_dump(exclude={"type", "invalid_tool_calls"})))
     if not chunk.is_visible:

@@ -10,7 +10,7 @@ from langchain_core.messages import AIMessage, BaseMessage, ToolMessage, convert
 from tierwise import Message, ToolCall
 from tierwise.backends import ported
 
-__all__ = ["from_core", "native_history", "thoughts", "to_core", "tool_calls", "without_markers"]
+__all__ = ["from_core", "native_history", "text_of", "thoughts", "to_core", "tool_calls", "without_markers"]
 
 _ROLES: Mapping[str, Any] = {"human": "user", "ai": "assistant", "tool": "tool", "system": "system"}
 _MARKERS = ("cache_control", "cachePoint")
@@ -51,7 +51,12 @@ def _message(message: BaseMessage) -> NativeMessage:
             "failed": message.status == "error",
         }
     role = _ROLES.get(message.type.removesuffix("MessageChunk").lower(), "user")
-    return NativeMessage(role, str(message.text), **fields)
+    return NativeMessage(role, text_of(message), **fields)
+
+
+def text_of(message: BaseMessage) -> str:
+    """The message's visible text."""
+    return message.content if isinstance(message.content, str) else str(message.text)
 
 
 def tool_calls(message: AIMessage) -> tuple[ToolCall, ...]:

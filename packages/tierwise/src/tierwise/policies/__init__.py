@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tierwise.policies.needs import Needs
     from tierwise.policies.outcomes import Cell
     from tierwise.policies.picks import Cheapest, Fastest
+    from tierwise.policies.roles import JobHint, job_hint
 else:
     __getattr__ = lazily(
         __name__,
@@ -31,6 +32,8 @@ else:
             "Cell": "outcomes",
             "Cheapest": "picks",
             "Fastest": "picks",
+            "JobHint": "roles",
+            "job_hint": "roles",
         },
     )
 
@@ -47,6 +50,7 @@ __all__ = [
     "FirstOf",
     "FunctionPolicy",
     "HighStakes",
+    "JobHint",
     "JobTable",
     "LabelTable",
     "LongerThan",
@@ -59,4 +63,5 @@ __all__ = [
     "Stalled",
     "as_policy",
     "default_policy",
+    "job_hint",
 ]

@@ -90,7 +90,7 @@ class Receipt:
         return sum(r.latency or 0.0 for r in self.rows)
 
     def by(self, name: Literal["job", "model", "node", "role", "session", "tier"]) -> dict[str, Receipt]:
-        """The same calls taken apart, in the order of their first: a receipt for each agent (`role`), step (`node`), or tier.
+        """The same calls taken apart, in the order of their first: one for each agent (`role`), step (`node`) or tier.
 
         A call that does not say is under the empty text. The parts add up to the whole; a saving is the whole's alone.
 

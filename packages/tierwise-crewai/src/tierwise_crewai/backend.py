@@ -28,7 +28,7 @@ from tierwise.flow import Attempt, Chunk, Outcome
 from tierwise.schema import as_json_schema
 
 from tierwise_crewai.convert import from_core, outcome_of, written_calls
-from tierwise_crewai.quiet import Quiet, Shown, quietly
+from tierwise_crewai.quiet import Quiet, Shown
 from tierwise_crewai.relay import Put, apulled, pulled
 
 __all__ = ["CrewAIBackend", "Request"]
@@ -105,15 +105,15 @@ class CrewAIBackend(NativeBackend):
 
     def _called(self, attempt: Attempt, put: Put[Shown] | None) -> Outcome:
         quiet = self._quiet(attempt, put)
-        with _failures():
+        with _FAILURES:
             answer = _once(lambda: quiet.llm.call(**_arguments(attempt)))
-        return outcome_of(attempt, answer, quiet.llm._token_usage, quiet.finish_reason)
+        return outcome_of(attempt, answer, quiet.counted, quiet.finish_reason)
 
     async def _acalled(self, attempt: Attempt, put: Put[Shown] | None) -> Outcome:
         quiet = self._quiet(attempt, put)
-        with _failures():
+        with _FAILURES:
             answer = await _aonce(lambda: quiet.llm.acall(**_arguments(attempt)))
-        return outcome_of(attempt, answer, quiet.llm._token_usage, quiet.finish_reason)
+        return outcome_of(attempt, answer, quiet.counted, quiet.finish_reason)
 
     @contextmanager
     def _streamed(self, attempt: Attempt) -> Generator[Iterator[Chunk]]:
@@ -145,7 +145,7 @@ class CrewAIBackend(NativeBackend):
         cap = attempt.setting("max_output_tokens")
         if cap is not None:
             update[next((name for name in _CAPS if getattr(target, name, None) is not None), "max_tokens")] = cap
-        return quietly(target, update, put)
+        return Quiet(target, update, put)
 
 
 class _Tally:
@@ -223,20 +223,27 @@ def _unless_failed(result: T | Exception) -> T:
     return result
 
 
-@contextmanager
-def _failures() -> Generator[None]:
-    try:
-        yield
-    except (BackendError, HookAborted, LLMCallBlockedError):
-        raise  # a hook's word is no failure of a provider's, though one of them is a ValueError
-    except LLMContextLengthExceededError as error:
-        raise ContextOverflowError(str(error)) from error
-    except Exception as error:
-        # CrewAI words anew what its clients raise: the errors themselves say more.
-        failure = failure_of(error.__cause__) if isinstance(error.__cause__, Exception) else None
-        failure = failure or failure_of(error)
-        if failure is None and isinstance(error, ValueError):
-            failure = BadResponseError(str(error))
-        if failure is None:
-            raise
-        raise failure from error
+class _Failures:
+    """Raises what CrewAI's LLMs raise as the failures that flows know. It keeps no state."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+        failure = _failure(error) if isinstance(error, Exception) else None
+        if failure is not None:
+            raise failure from error
+
+
+_FAILURES = _Failures()
+
+
+def _failure(error: Exception) -> BackendError | None:
+    if isinstance(error, BackendError | HookAborted | LLMCallBlockedError):
+        return None  # a hook's word is no failure of a provider's, though one of them is a ValueError
+    if isinstance(error, LLMContextLengthExceededError):
+        return ContextOverflowError(str(error))
+    # CrewAI words anew what its clients raise: the errors themselves say more.
+    said = failure_of(error.__cause__) if isinstance(error.__cause__, Exception) else None
+    said = said or failure_of(error)
+    return BadResponseError(str(error)) if said is None and isinstance(error, ValueError) else said

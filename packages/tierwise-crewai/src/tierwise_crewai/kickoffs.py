@@ -9,15 +9,16 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from crewai import Crew
-from crewai.context import capture_execution_context
+from crewai.context import get_current_task_id
+from crewai.events.event_context import _event_id_stack
 from crewai.hooks.contexts import ExecutionEndContext
 from crewai.hooks.dispatch import InterceptionPoint, get_global_hook_list
 from crewai.utilities.planning_handler import PlannerTaskPydanticOutput
 from crewai.utilities.planning_types import StepObservation
 from tierwise import Receipt, Router
-from tierwise.errors import ConfigError
+from tierwise.errors import ConfigError, RunError
 
-__all__ = ["Place", "listen", "place_of", "ran", "receipt_of"]
+__all__ = ["Place", "Running", "listen", "place_of", "ran", "receipt_of"]
 
 Stack: TypeAlias = "Sequence[tuple[str, str]]"
 """What is under way, outermost first: the id and the kind of the event that began it."""
@@ -55,24 +56,27 @@ def place_of(from_agent: Any, from_task: Any, response_model: Any, *, acted: boo
         response_model: What the answer has to be.
         acted: There is a tool's result in the conversation.
     """
-    here = capture_execution_context()
-    stack = here.event_id_stack
-    kickoffs = tuple(_kickoffs(stack))
+    stack, task_id = _event_id_stack.get(), get_current_task_id()
+    kickoffs = tuple(_kickoffs(stack)) if stack else ()
     crew = getattr(from_agent, "crew", None)
     crew = crew if isinstance(crew, Crew) else None
     asked = (response_model, getattr(from_task, "output_pydantic", None))
-    planning = bool(stack) and stack[-1][1] == "agent_reasoning_started"
-    planning = planning or any(plan in asked for plan in _PLANS)
+    planning = _under_way(stack) == "agent_reasoning_started" or any(plan in asked for plan in _PLANS)
     # A manager's first word is how it hands out the work; what follows its coworkers' answers is another matter.
     planning = planning or (crew is not None and crew.manager_agent is from_agent and not acted)
     return Place(
         kickoffs[-1] if kickoffs else None,
-        _node(crew, here.current_task_id, from_task),
+        _node(crew, task_id, from_task),
         getattr(from_agent, "role", None),
         "plan" if planning else None,
         kickoffs,
-        here.current_task_id,
+        task_id,
     )
+
+
+def _under_way(stack: Stack) -> str:
+    """What the call belongs to: its own event may have begun already."""
+    return next((kind for _, kind in reversed(stack) if kind != "llm_call_started"), "")
 
 
 def _kickoffs(stack: Stack) -> Iterator[str]:
@@ -126,7 +130,28 @@ _JOURNAL = _Journal()
 
 def ran(place: Place, run_id: str) -> None:
     """Writes down that the kickoffs which a call is part of made a run."""
-    _JOURNAL.ran(place.kickoffs, run_id)
+    if place.kickoffs:
+        _JOURNAL.ran(place.kickoffs, run_id)
+
+
+class Running:
+    """Within it a run is under way; one that fails is written down too.
+
+    Args:
+        place: Where the call stands.
+    """
+
+    __slots__ = ("_place",)
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+        if isinstance(error, RunError) and error.attempts:
+            ran(self._place, error.run_id)
 
 
 def listen() -> None:
@@ -141,7 +166,7 @@ def _ended(context: ExecutionEndContext) -> None:
         results = [context.crew] if context.output is None else [context.crew, context.output]
         _JOURNAL.ended(context.crew._kickoff_event_id, results)
         return
-    stack = list(capture_execution_context().event_id_stack)
+    stack = list(_event_id_stack.get())
     agent = getattr(context.flow, "agent", None)
     if agent is not None and stack:
         stack.pop()

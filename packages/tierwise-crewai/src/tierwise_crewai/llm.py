@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self, cast
 from weakref import WeakValueDictionary
@@ -17,15 +16,15 @@ from crewai.llms.context_window import CONTEXT_WINDOW_USAGE_RATIO
 from pydantic import BaseModel, Field, PrivateAttr
 from tierwise import ModelSpec, Reply, Router, Task
 from tierwise.backends import native_models
-from tierwise.errors import ConfigError, RunError
+from tierwise.errors import ConfigError
 from tierwise.ids import new_id
 from tierwise.values import evolve
 
 from tierwise_crewai.backend import CrewAIBackend, Request
 from tierwise_crewai.calls import Asked, Calls
 from tierwise_crewai.convert import counters, to_core, tools_to_core
-from tierwise_crewai.kickoffs import Place, listen, place_of, ran
-from tierwise_crewai.telling import completed, show, tells, told
+from tierwise_crewai.kickoffs import Place, Running, listen, place_of, ran
+from tierwise_crewai.telling import after_hooks, before_hooks, completed, show, tells, told
 
 __all__ = ["RoutedLLM"]
 
@@ -41,6 +40,8 @@ class _Call:
     messages: list[dict[str, Any]]
     task: Task
     place: Place
+    aloud: bool
+    """Listeners are told of it."""
 
 
 class RoutedLLM(Calls, BaseLLM):
@@ -128,17 +129,20 @@ class RoutedLLM(Calls, BaseLLM):
         return said.estimated_tokens
 
     def _answer(self, asked: Asked) -> Any:
-        with told(self, asked, aloud=self._tells(asked)):
-            call = self._asked(asked)
-            with model_call_hooks_dispatched(), _journal(call.place):
-                reply = self._streamed(call) if self._effective_stream() else self._routed.run(call.task)
+        streams = bool(self._effective_stream())
+        aloud = self._aloud or streams or asked.functions is not None
+        with told(self, asked, aloud=aloud):
+            call = self._asked(asked, aloud)
+            with model_call_hooks_dispatched(), Running(call.place):
+                reply = self._streamed(call) if streams else self._routed.run(call.task)
             return self._given(reply, call)
 
     async def _aanswer(self, asked: Asked) -> Any:
-        with told(self, asked, aloud=self._tells(asked)):
-            call = self._asked(asked)
-            with model_call_hooks_dispatched(), _journal(call.place):
-                streams = self._effective_stream()
+        streams = bool(self._effective_stream())
+        aloud = self._aloud or streams or asked.functions is not None
+        with told(self, asked, aloud=aloud):
+            call = self._asked(asked, aloud)
+            with model_call_hooks_dispatched(), Running(call.place):
                 reply = await (self._astreamed(call) if streams else self._routed.arun(call.task))
             return self._given(reply, call)
 
@@ -154,9 +158,9 @@ class RoutedLLM(Calls, BaseLLM):
                 show(self, chunk, call.asked)
         return stream.reply
 
-    def _asked(self, asked: Asked) -> _Call:
+    def _asked(self, asked: Asked, aloud: bool) -> _Call:
         messages = asked.listed
-        self._invoke_before_llm_call_hooks(cast("Any", messages), asked.from_agent)
+        before_hooks(self, asked, messages)
         history = to_core(messages)
         place = self._placed(asked, acted=any(m.role == "tool" for m in history))
         request = Request(
@@ -181,40 +185,42 @@ class RoutedLLM(Calls, BaseLLM):
         }
         if place.job is not None:
             fields["job"] = place.job
-        return _Call(asked, messages, Task(history, **fields), place)
+        return _Call(asked, messages, Task(history, **fields), place, aloud)
 
     def _placed(self, asked: Asked, *, acted: bool) -> Place:
         place = place_of(asked.from_agent, asked.from_task, asked.response_model, acted=acted)
+        if place.task_id is None:
+            return place
         last = self._last
         if asked.from_agent is not None:
             self._last = place
-        elif last is not None and place.task_id is not None and place.task_id == last.task_id:
+        elif last is not None and place.task_id == last.task_id:
             # CrewAI converts an agent's answer, and asks for its last word, without saying whose it is.
             return evolve(place, role=last.role, node=last.node)
         return place
 
     def _given(self, reply: Reply, call: _Call) -> Any:
-        asked, usage = call.asked, counters(reply.outcome.usage)
+        asked = call.asked
         ran(call.place, reply.run_id)
-        with _COUNTING:
-            for name, tokens in usage.items():
-                self._token_usage[name] += tokens
+        usage = self._count(reply)
         if self.on_reply is not None:
             self.on_reply(reply)
         for tool in reply.tool_calls[:1]:
             if asked.functions and tool.name in asked.functions:
+                # Running a function tells of the call's end too.
                 done = self._handle_tool_execution(tool.name, dict(tool.arguments), asked.functions, **asked.who)
                 return reply.text if done is None else done
         answer = _answer_of(reply, asked)
-        if self._tells(asked):
+        if call.aloud:
             completed(self, asked, reply, answer, usage)
-        if not isinstance(answer, str):
-            return answer
-        return self._invoke_after_llm_call_hooks(cast("Any", call.messages), answer, asked.from_agent)
+        return after_hooks(self, asked, call.messages, answer) if isinstance(answer, str) else answer
 
-    def _tells(self, asked: Asked) -> bool:
-        # Running a function tells of it in any case.
-        return self._aloud or asked.functions is not None
+    def _count(self, reply: Reply) -> dict[str, int]:
+        usage, counted = counters(reply.outcome.usage), self._token_usage
+        with _COUNTING:
+            for name, tokens in usage.items():
+                counted[name] += tokens
+        return usage
 
 
 _COUNTING = threading.Lock()
@@ -264,14 +270,3 @@ def _made(spec: ModelSpec) -> BaseLLM:
     # The router falls back instead; a class without the setting would send it to its provider.
     retries = "max_retries" in type(made).model_fields
     return cast("BaseLLM", LLM(model=name, max_retries=0) if retries else made)
-
-
-@contextmanager
-def _journal(place: Place) -> Generator[None]:
-    """Writes a run that fails down too."""
-    try:
-        yield
-    except RunError as error:
-        if error.attempts:
-            ran(place, error.run_id)
-        raise

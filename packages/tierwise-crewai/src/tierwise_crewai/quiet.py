@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from crewai import BaseLLM
 
-__all__ = ["Quiet", "Shown", "quietly"]
+__all__ = ["Quiet", "Shown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,24 +20,37 @@ class Shown:
     call: bool = False
     """It is a piece of a tool call."""
     event: dict[str, Any] = field(default_factory=dict[str, Any])
-    """What else the LLM says of it."""
+    """What the LLM says of it."""
 
 
 class Quiet:
-    """An LLM for one call: counters and settings of its own, and no events.
+    """A copy of an LLM for one call, with settings and counters of its own, that emits none of its events.
+
+    Drafts and judges are nobody's business but the router's: their events would show rejected answers to those who
+    follow a stream, and be counted in the usage of flows. An LLM that goes through LiteLLM emits some past its methods.
+
+    Args:
+        llm: The LLM; it is left as it is.
+        update: Settings of the copy.
+        show: Is given each piece of a streamed answer.
 
     Attributes:
         llm: The copy.
+        counted: Its token counters.
         finish_reason: Why the model stopped, where the LLM has said so.
     """
 
-    def __init__(self, llm: BaseLLM, show: Callable[[Shown], None] | None) -> None:
-        self.llm = llm
+    __slots__ = ("_show", "counted", "finish_reason", "llm")
+
+    def __init__(self, llm: BaseLLM, update: Mapping[str, Any], show: Callable[[Shown], None] | None) -> None:
+        self.llm = llm.model_copy(update=update)
         self.finish_reason: str | None = None
         self._show = show
-        llm._token_usage = dict.fromkeys(llm._token_usage, 0)
+        private: dict[str, Any] = self.llm.__pydantic_private__ or {}
+        self.counted: dict[str, int] = dict.fromkeys(private["_token_usage"], 0)
+        private["_token_usage"] = self.counted
         # On this copy alone; pydantic would take the names for private attributes.
-        vars(llm).update(
+        vars(self.llm).update(
             _emit_call_started_event=_nothing,
             _emit_call_failed_event=_nothing,
             _emit_call_denied_event=_nothing,
@@ -58,21 +71,6 @@ class Quiet:
     def _thinking(self, chunk: str, *args: Any, **event: Any) -> None:
         if self._show is not None:
             self._show(Shown(thinking=chunk, event={"chunk": chunk, **event}))
-
-
-def quietly(llm: BaseLLM, update: dict[str, Any], show: Callable[[Shown], None] | None) -> Quiet:
-    """A copy of an LLM that emits none of its events.
-
-    Drafts and judges are nobody's business but the router's: their events would show rejected answers to those who
-    follow a stream, and count them in the usage of flows. Those of the LLM that goes through LiteLLM are emitted past
-    its methods, in part.
-
-    Args:
-        llm: The LLM; it is left as it is.
-        update: Settings of the copy.
-        show: Is given each piece of a streamed answer.
-    """
-    return Quiet(llm.model_copy(update=update), show)
 
 
 def _nothing(*args: Any, **kwargs: Any) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, cast
 
 from crewai import BaseLLM
 from crewai.events.event_bus import crewai_event_bus
 from crewai.events.types.llm_events import LLMCallCompletedEvent, LLMCallType
-from crewai.hooks.dispatch import HookAborted
+from crewai.hooks.dispatch import HookAborted, InterceptionPoint, get_global_hook_list, get_scoped_hooks
+from crewai.hooks.llm_hooks import model_call_hooks_already_dispatched
 from crewai.llms.base_llm import LLMCallBlockedError, get_current_call_id, llm_call_context
 from crewai.utilities.serialization import to_serializable
 from tierwise import Reply
@@ -19,7 +20,7 @@ from tierwise_crewai.calls import Asked
 from tierwise_crewai.convert import written_calls
 from tierwise_crewai.quiet import Shown
 
-__all__ = ["completed", "show", "tells", "told"]
+__all__ = ["after_hooks", "before_hooks", "completed", "show", "tells", "told"]
 
 
 def tells(llm: BaseLLM) -> bool:
@@ -28,19 +29,20 @@ def tells(llm: BaseLLM) -> bool:
     return any(kind.__module__.startswith("crewai.") for kind in kinds)
 
 
-@contextmanager
-def told(llm: BaseLLM, asked: Asked, *, aloud: bool) -> Generator[None]:
+def told(llm: BaseLLM, asked: Asked, *, aloud: bool) -> AbstractContextManager[object]:
     """Within it the call is under way; an error that leaves it is told as its end.
 
     Args:
         llm: Whose call it is.
         asked: The call.
-        aloud: Whether anybody is told at all.
+        aloud: Whether anybody is told: of the call, or of pieces of its answer.
     """
+    return _told(llm, asked) if aloud else nullcontext()
+
+
+@contextmanager
+def _told(llm: BaseLLM, asked: Asked) -> Generator[None]:
     with llm_call_context():
-        if not aloud:
-            yield
-            return
         llm._emit_call_started_event(asked.messages, asked.tools, asked.callbacks, asked.functions, **asked.who)
         try:
             yield
@@ -82,3 +84,26 @@ def show(llm: BaseLLM, chunk: Chunk, asked: Asked) -> None:
         told_call = {**call, "index": index}
         arguments = call["function"]["arguments"]
         llm._emit_stream_chunk_event(arguments, tool_call=told_call, call_type=LLMCallType.TOOL_CALL, **asked.who)
+
+
+def before_hooks(llm: BaseLLM, asked: Asked, messages: list[Any]) -> None:
+    """Asks the hooks before a call, unless an agent has asked them: they may change the messages, or forbid it.
+
+    Raises:
+        HookAborted: One forbids the call.
+        LLMCallBlockedError: One forbids it by the older convention.
+    """
+    if _hooked(InterceptionPoint.PRE_MODEL_CALL):
+        llm._invoke_before_llm_call_hooks(messages, asked.from_agent)
+
+
+def after_hooks(llm: BaseLLM, asked: Asked, messages: list[Any], answer: str) -> str:
+    """The answer as the hooks after a call leave it, unless an agent will ask them."""
+    if not _hooked(InterceptionPoint.POST_MODEL_CALL):
+        return answer
+    return llm._invoke_after_llm_call_hooks(messages, answer, asked.from_agent)
+
+
+def _hooked(point: InterceptionPoint) -> bool:
+    hooks = get_global_hook_list(point) or get_scoped_hooks(point)
+    return bool(hooks) and not model_call_hooks_already_dispatched()

@@ -23,6 +23,7 @@ ORDER = [
     {"flow", "state", "schema", "quoting"},
     {"context"},
     {"verifiers"},
+    {"gates"},
     {"policies"},
     {"strategies"},
     {"limits", "effects"},

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 from tierwise import Reply, Router, Task
-from tierwise.testing.conformance import AdapterConformance, Answer, Question
-from tierwise.testing.conformance.adapter import Way
+from tierwise.testing.conformance import AdapterConformance, Answer, Question, Way
 from tierwise.testing.provider import LoopbackProvider
 
 Built = Callable[[Question], tuple[Router, Task]]
@@ -26,7 +25,7 @@ class Direct:
         made = router.using(backend)
 
         def asked(question: Question) -> tuple[Router, Task]:
-            return made, Task(question.prompt, tools=question.tools, output_schema=question.output_type, **task)
+            return made, Task(question.messages, tools=question.tools, output_schema=question.output_type, **task)
 
         return asked
 
@@ -55,7 +54,7 @@ class Direct:
 
 def answer(reply: Reply) -> Answer:
     calls = tuple((call.name, dict(call.arguments)) for call in reply.tool_calls)
-    return Answer(text=reply.text, tool_calls=calls, output=reply.output)
+    return Answer(text=reply.text, tool_calls=calls, output=reply.output, usage=reply.outcome.usage)
 
 
 class TestRouter(AdapterConformance):

@@ -18,6 +18,7 @@ with pytest.MonkeyPatch.context() as patch:
         patch.setenv(_name, _value)
     from crewai import LLM, BaseLLM
     from tierwise import Cascade, Fleet, ModelSpec, Outcome, Price, Reply, Router, Tier
+    from tierwise.policies import JobTable
     from tierwise.testing.provider import LoopbackProvider
     from tierwise.verifiers import ValidOutput, ValidToolCalls
     from tierwise_crewai import RoutedLLM
@@ -56,7 +57,7 @@ def models(provider: LoopbackProvider) -> dict[str, BaseLLM]:
 
 @pytest.fixture
 def routed(models: dict[str, BaseLLM], replies: list[Reply]) -> Callable[..., RoutedLLM]:
-    def make(*, verifier: Any = None, **fields: Any) -> RoutedLLM:
+    def make(*, verifier: Any = None, policy: Any = None, **fields: Any) -> RoutedLLM:
         fleet = Fleet(
             [
                 Tier("small", ["ollama:small"]),
@@ -64,7 +65,8 @@ def routed(models: dict[str, BaseLLM], replies: list[Reply]) -> Callable[..., Ro
             ]
         )
         checks = verifier if verifier is not None else ValidOutput() & ValidToolCalls() & short
-        router = Router(fleet, strategy=Cascade(checks))
+        # The job alone decides, unless a test asks for the rules of steps.
+        router = Router(fleet, policy=policy or JobTable(), strategy=Cascade(checks))
         return RoutedLLM(router, models=models, on_reply=replies.append, **fields)
 
     return make

@@ -6,10 +6,12 @@ from langchain_core.language_models import BaseChatModel
 from langchain_ollama import ChatOllama
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
-from tierwise import Cascade, Fleet, ModelSpec, Outcome, Price, Reply, Router, Tier
+from tierwise import Always, Cascade, Fleet, ModelSpec, Outcome, Price, Reply, Router, Tier
 from tierwise.testing.provider import LoopbackProvider
 from tierwise.verifiers import ValidOutput, ValidToolCalls
 from tierwise_langgraph import RoutedChatModel
+
+SMALL = Always("small")
 
 
 @pytest.fixture
@@ -43,7 +45,7 @@ def models(provider: LoopbackProvider) -> dict[str, BaseChatModel]:
 
 @pytest.fixture
 def routed(models: dict[str, BaseChatModel], replies: list[Reply]) -> Callable[..., RoutedChatModel]:
-    def make(*, verifier: Any = None, gate: Any = None, **fields: Any) -> RoutedChatModel:
+    def make(*, verifier: Any = None, gate: Any = None, policy: Any = SMALL, **fields: Any) -> RoutedChatModel:
         fleet = Fleet(
             [
                 Tier("small", ["ollama:small"]),
@@ -51,7 +53,7 @@ def routed(models: dict[str, BaseChatModel], replies: list[Reply]) -> Callable[.
             ]
         )
         checks = verifier if verifier is not None else ValidOutput() & ValidToolCalls() & short
-        router = Router(fleet, strategy=Cascade(checks, gate=gate))
+        router = Router(fleet, policy=policy, strategy=Cascade(checks, gate=gate))
         return RoutedChatModel(router, models=models, on_reply=replies.append, **fields)
 
     return make

@@ -6,15 +6,16 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from langchain_core.callbacks import UsageMetadataCallbackHandler
+from langchain_core.callbacks import BaseCallbackHandler, UsageMetadataCallbackHandler
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
-from tierwise import Judge
+from langchain_core.runnables import RunnableLambda
+from tierwise import Judge, ModelSpec, Router
 from tierwise import Reply as Answer
 from tierwise.errors import AllModelsFailedError, StreamBrokenError, UnknownNameError
 from tierwise.flow import GateAnswer, Prefix
 from tierwise.testing.provider import LoopbackProvider, Reply
 from tierwise_langgraph import RoutedChatModel
-from tierwise_langgraph.convert import from_core, to_core
+from tierwise_langgraph.history import from_core, to_core
 
 Make = Callable[..., RoutedChatModel]
 
@@ -128,6 +129,75 @@ def test_a_tool_call_written_as_text_is_repaired(provider: LoopbackProvider, rou
         whole = chunk if whole is None else whole + chunk
     assert whole.text == ""
     assert [(c["name"], c["args"]) for c in whole.tool_calls] == [("look_up", {"word": "tier"})]
+
+
+@pytest.mark.parametrize("name", ["large", "openai:large"])
+async def test_a_call_can_name_its_tier_or_model(provider: LoopbackProvider, routed: Make, name: str) -> None:
+    provider.on("large", Reply(text="The large answer"))
+    model = routed()
+    answers = [model.invoke("Why?", model=name), await model.bind(model=name).ainvoke("Why?")]
+    answers += [c for c in model.stream("Why?", model=name) if c.response_metadata.get("tierwise")]
+    for answer in answers:
+        stamp = answer.response_metadata["tierwise"]
+        assert (stamp["tier"], stamp["rule"], stamp["reason"]) == ("large", "override", f"model={name!r}")
+    assert provider.count("small") == 0
+
+
+def test_a_call_cannot_name_what_the_fleet_does_not_have(routed: Make) -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'large'"):
+        routed().invoke("Why?", model="larg")
+
+
+def test_fields_of_the_task_come_from_the_model_the_config_and_the_call(
+    provider: LoopbackProvider, routed: Make, replies: list[Answer]
+) -> None:
+    provider.on("small", Reply(text="Because."))
+    provider.on("large", Reply(text="It is so."))
+    model = routed(task={"job": "answer", "role": "model", "session": "model"})
+
+    def step(prompt: str) -> Any:
+        return model.bind(task={"session": "call"}).invoke(prompt)
+
+    RunnableLambda(step).invoke(
+        "Why?", {"configurable": {"tierwise": {"role": "config", "session": "config", "min_tier": "large"}}}
+    )
+    [row] = replies[0].attempts
+    assert (row.job, row.role, row.session, row.tier) == ("answer", "config", "call", "large")
+
+
+def test_models_that_are_not_given_are_built_without_retries_of_their_own(
+    provider: LoopbackProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OLLAMA_HOST", provider.url)
+    monkeypatch.setenv("OPENAI_API_KEY", "key")
+    monkeypatch.setenv("OPENAI_BASE_URL", provider.openai_url)
+    provider.on("small", Reply(status=500))
+    provider.on("large", Reply(status=500), Reply(text="Never asked."))
+    large = ModelSpec("openai:large", reasoning_effort="low", top_p=0.5, options={"verbosity": "low"})
+    small = ModelSpec("ollama:small", num_ctx=2048)
+    with pytest.raises(AllModelsFailedError):
+        RoutedChatModel(Router.simple(small=small, large=large)).invoke("Why?")
+    first, second = provider.calls
+    assert first.options["num_ctx"] == 2048
+    assert {"reasoning_effort": "low", "top_p": 0.5, "verbosity": "low"}.items() <= second.body.items()
+
+
+def test_a_trace_names_the_call_and_the_answer_names_the_model(provider: LoopbackProvider, routed: Make) -> None:
+    provider.on("small", Reply(text="Because."))
+    seen: list[Any] = []
+
+    class Tracer(BaseCallbackHandler):
+        def on_chat_model_start(self, serialized: Any, messages: Any, **kwargs: Any) -> None:
+            seen.append(kwargs["metadata"])
+
+        def on_llm_end(self, response: Any, **kwargs: Any) -> None:
+            seen.append(response.generations[0][0].message.response_metadata)
+
+    routed().invoke("Why?", config={"callbacks": [Tracer()]})
+    started, ended = seen
+    assert (started["ls_provider"], started["ls_model_name"]) == ("tierwise", "tierwise")
+    assert (ended["model_provider"], ended["model_name"]) == ("ollama", "small")
+    assert ended["tierwise"]["model"] == "ollama:small"
 
 
 def test_an_unknown_model_is_refused_at_the_start(routed: Make) -> None:

@@ -9,6 +9,7 @@ from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.ollama import OllamaProvider
 from pydantic_ai.providers.openai import OpenAIProvider
 from tierwise import Cascade, Fleet, ModelSpec, Outcome, Price, Reply, Router, Tier
+from tierwise.policies import AfterError
 from tierwise.testing.provider import LoopbackProvider
 from tierwise.verifiers import ValidOutput, ValidToolCalls
 from tierwise_pydantic_ai import RoutedModel
@@ -42,7 +43,7 @@ async def models(provider: LoopbackProvider) -> AsyncIterator[dict[str, Model]]:
 
 @pytest.fixture
 def routed(models: dict[str, Model], replies: list[Reply]) -> Callable[..., RoutedModel]:
-    def make(*, verifier: Any = None, gate: Any = None, **fields: Any) -> RoutedModel:
+    def make(*, verifier: Any = None, gate: Any = None, policy: Any = None, **fields: Any) -> RoutedModel:
         fleet = Fleet(
             [
                 Tier("small", ["ollama:small"]),
@@ -50,7 +51,8 @@ def routed(models: dict[str, Model], replies: list[Reply]) -> Callable[..., Rout
             ]
         )
         checks = verifier if verifier is not None else ValidOutput() & ValidToolCalls() & short
-        router = Router(fleet, strategy=Cascade(checks, gate=gate))
+        # By default the small tier tries every step, unless the step before failed.
+        router = Router(fleet, policy=policy or AfterError(), strategy=Cascade(checks, gate=gate))
         return RoutedModel(router, models=models, on_reply=replies.append, **fields)
 
     return make

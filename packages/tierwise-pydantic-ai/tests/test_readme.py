@@ -1,23 +1,19 @@
-"""The README's example, as it stands there."""
+"""The code of this package's README, and of the documentation where it uses the framework, as it stands there."""
 
-import re
 from pathlib import Path
 
 import pytest
-from tierwise.testing.provider import LoopbackProvider, Reply
+from tierwise.testing.documents import Block, blocks, plausible
+from tierwise.testing.provider import LoopbackProvider
 
-README = Path(__file__).parent.parent / "README.md"
+PACKAGE = Path(__file__).parent.parent
+FRAMEWORK = ("pydantic_ai", "tierwise_pydantic_ai")
+"""What the packages are called whose examples are run here: the core's test of the documentation reads this."""
+PAGES = sorted(PACKAGE.parent.parent.glob("docs/**/*.md"))
 
 
-def test_the_example_runs(
-    provider: LoopbackProvider, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    provider.on("qwen3:4b", Reply(text="Air scatters blue light more than red."))
-    provider.on("gpt-5.2", Reply(json={"reason": "It is right.", "score": 9}))
-    monkeypatch.setenv("OLLAMA_BASE_URL", provider.openai_url)
-    monkeypatch.setenv("OPENAI_API_KEY", "key")
-    monkeypatch.setenv("OPENAI_BASE_URL", provider.openai_url)
-    [example] = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
-    exec(compile(example, str(README), "exec"), {})
-    assert "Air scatters blue light" in capsys.readouterr().out
-    assert [c.model for c in provider.calls] == ["qwen3:4b", "gpt-5.2"]
+@pytest.mark.parametrize("block", [*blocks(PACKAGE / "README.md"), *blocks(*PAGES, importing=FRAMEWORK)], ids=str)
+def test_the_code_runs(block: Block, tierwise_provider: LoopbackProvider) -> None:
+    tierwise_provider.on("*", plausible)
+    block.run()
+    assert tierwise_provider.calls

@@ -24,6 +24,7 @@ ROOMS = [
 
 def test_the_public_names_are_these() -> None:
     assert sorted(tierwise.__all__) == [
+        "ActStep",
         "AfterError",
         "Agreement",
         "Always",
@@ -54,6 +55,7 @@ def test_the_public_names_are_these() -> None:
         "Observe",
         "Outcome",
         "Perspectives",
+        "PlanStep",
         "Price",
         "Receipt",
         "RedisState",
@@ -66,6 +68,7 @@ def test_the_public_names_are_these() -> None:
         "SessionAffinity",
         "Single",
         "Specialists",
+        "Stalled",
         "Task",
         "Telemetry",
         "Tier",

@@ -247,7 +247,7 @@ def test_decide_asks_nobody_and_says_why() -> None:
         raise AssertionError("decide must not call")
 
     decision = router(never).decide("Plan it.", job="plan")
-    assert (decision.tier, decision.rule, decision.reason) == ("large", "job table", "plan is reasoning")
+    assert (decision.tier, decision.rule, decision.reason) == ("large", "plan step", "job 'plan' plans")
     assert router(never).decide("hi").tier == "small"
 
 
@@ -268,6 +268,24 @@ def test_a_function_is_a_policy_and_a_typo_in_it_is_named() -> None:
 
     assert router(named, policy=mine).decide("hard").tier == "large"
     assert router(named, policy=mine).decide("easy").tier == "small"
+
+
+def test_a_decision_that_was_made_before_stands_and_no_policy_is_asked() -> None:
+    asked: list[Task] = []
+    made = router(named, policy=asked.append, strategy=Single())
+    reply = made.run("x", decision=Decision("medium", rule="by hand", reason="Ada said so"))
+    assert (reply.tier, reply.decision.rule, asked) == ("medium", "by hand", [])
+    assert reply.attempts[0].decision_rule == "by hand"
+    assert made.decide("x", decision=reply.decision) == reply.decision
+    made.run("x", decision=Decision("", pending=True))
+    assert len(asked) == 1
+
+
+def test_a_decision_that_was_made_before_is_within_the_task_s_bounds() -> None:
+    decided = router(named).decide("x", decision=Decision("large", rule="by hand"), trust="local")
+    assert (decided.tier, decided.rule) == ("small", "by hand")
+    with pytest.raises(UnknownNameError, match="unknown tier 'larg'; did you mean 'large'"):
+        router(named).run("x", decision=Decision("larg", rule="by hand"))
 
 
 def test_a_typo_in_a_function_policy_is_named() -> None:

@@ -2,55 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, cast
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    aclosing,
+    asynccontextmanager,
+    closing,
+    contextmanager,
+)
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from crewai import BaseLLM
 from crewai.hooks.dispatch import HookAborted
 from crewai.llms.base_llm import LLMCallBlockedError
+from crewai.llms.retry import arun_with_rate_limit_retry, run_with_rate_limit_retry
 from crewai.utilities.exceptions.context_window_exceeding_exception import LLMContextLengthExceededError
 from crewai.utilities.pydantic_schema_utils import create_model_from_schema  # pyright: ignore[reportUnknownVariableType]
 from pydantic import BaseModel
-from tierwise import ModelSpec
-from tierwise.backends import NativeBackend, provider_failures, runs_here
-from tierwise.errors import ContextOverflowError, StreamBrokenError
-from tierwise.flow import Attempt, Outcome, Show
+from tierwise import Message, ModelSpec
+from tierwise.backends import NativeBackend, failure_of, ported, runs_here
+from tierwise.errors import BackendError, BadResponseError, ContextOverflowError
+from tierwise.flow import Attempt, Chunk, Outcome
 from tierwise.schema import as_json_schema
 
 from tierwise_crewai.convert import from_core, outcome_of, written_calls
+from tierwise_crewai.quiet import Quiet, Shown
+from tierwise_crewai.relay import Put, apulled, pulled
 
 __all__ = ["CrewAIBackend", "Request"]
+
+T = TypeVar("T")
+
+_CAPS = ("max_completion_tokens", "max_output_tokens", "max_tokens")
+"""The names by which LLMs know the longest answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
     """What an LLM was asked, as CrewAI put it."""
 
-    messages: Any
-    tools: list[Any] | None
-    callbacks: list[Any] | None
-    response_model: type[BaseModel] | None
-    stop: list[str]
-    stream: bool
+    messages: Sequence[tuple[dict[str, Any], tuple[Message, ...]]]
+    """Each with what it stands for."""
+    tools: list[Any] | None = None
+    callbacks: list[Any] | None = None
+    response_model: type[BaseModel] | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Of the routed LLM: they hold for each model that answers for it."""
+    stop: list[str] = field(default_factory=list[str])
     from_task: Any = None
     from_agent: Any = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """A copy of the LLM for one call: counters, settings and streaming of its own."""
-
-    llm: BaseLLM
-    arguments: dict[str, Any]
-    shown: list[str]
-
-
 class CrewAIBackend(NativeBackend):
-    """Calls CrewAI's LLMs. They stream by events, so that only an attempt that may be shown is streamed at all.
+    """Calls CrewAI's LLMs, each time on a copy that tells nobody: what is shown of an answer is the router's to say.
 
-    No target is given the functions of tools: it would run them for a draft.
+    No target is given the functions of tools: it would run them for a draft. None is tried twice on a full provider, as
+    CrewAI does by itself: the router falls back instead.
 
     Args:
         models: An LLM for each model of the fleet, by the model's key.
@@ -61,17 +70,22 @@ class CrewAIBackend(NativeBackend):
 
     def call(self, attempt: Attempt) -> Outcome:
         """See `Backend`."""
-        call = self._prepared(attempt)
-        with _failures(attempt, call.shown):
-            answer = call.llm.call(**call.arguments)
-        return outcome_of(attempt, answer, call.llm._token_usage)
+        return self._called(attempt, None)
 
     async def acall(self, attempt: Attempt) -> Outcome:
         """See `Backend`."""
-        call = self._prepared(attempt)
-        with _failures(attempt, call.shown):
-            answer = await call.llm.acall(**call.arguments)
-        return outcome_of(attempt, answer, call.llm._token_usage)
+        if not self._is_async(attempt):
+            return await super().acall(attempt)
+        return await self._acalled(attempt, None)
+
+    def open(self, attempt: Attempt) -> AbstractContextManager[Iterator[Chunk]]:
+        """See `Backend`. LLMs that go through LiteLLM, and typed answers, come in one piece."""
+        return self._streamed(attempt) if self._streams(attempt) else super().open(attempt)
+
+    def aopen(self, attempt: Attempt) -> AbstractAsyncContextManager[AsyncIterator[Chunk]]:
+        """See `Backend`."""
+        live = self._streams(attempt) and self._is_async(attempt)
+        return self._astreamed(attempt) if live else super().aopen(attempt)
 
     def rebuilt(self, outcome: Outcome) -> Any:
         """See `Backend`."""
@@ -82,35 +96,96 @@ class CrewAIBackend(NativeBackend):
         target = self._models[model.key]
         return target.provider in ("ollama", "ollama_chat") and runs_here(target.base_url or "", target.model)
 
-    def _prepared(self, attempt: Attempt) -> _Call:
+    def _streams(self, attempt: Attempt) -> bool:
+        # LiteLLM's events cannot be kept from those who listen, and OpenAI's streams of typed answers lose the schema.
+        return not self._models[attempt.model.key].is_litellm and attempt.task.output_schema is None
+
+    def _is_async(self, attempt: Attempt) -> bool:
+        return type(self._models[attempt.model.key]).acall is not BaseLLM.acall
+
+    def _called(self, attempt: Attempt, put: Put[Shown] | None) -> Outcome:
+        quiet = self._quiet(attempt, put)
+        with _FAILURES:
+            answer = _once(lambda: quiet.llm.call(**_arguments(attempt)))
+        return outcome_of(attempt, answer, quiet.counted, quiet.finish_reason)
+
+    async def _acalled(self, attempt: Attempt, put: Put[Shown] | None) -> Outcome:
+        quiet = self._quiet(attempt, put)
+        with _FAILURES:
+            answer = await _aonce(lambda: quiet.llm.acall(**_arguments(attempt)))
+        return outcome_of(attempt, answer, quiet.counted, quiet.finish_reason)
+
+    @contextmanager
+    def _streamed(self, attempt: Attempt) -> Generator[Iterator[Chunk]]:
+        def work(put: Put[Chunk]) -> Chunk:
+            tally = _Tally(put)
+            return tally.end(self._called(attempt, tally))
+
+        with closing(pulled(work)) as chunks:
+            yield chunks
+
+    @asynccontextmanager
+    async def _astreamed(self, attempt: Attempt) -> AsyncGenerator[AsyncIterator[Chunk]]:
+        async def work(put: Put[Chunk]) -> Chunk:
+            tally = _Tally(put)
+            return tally.end(await self._acalled(attempt, tally))
+
+        async with aclosing(apulled(work)) as chunks:
+            yield chunks
+
+    def _quiet(self, attempt: Attempt, put: Put[Shown] | None) -> Quiet:
+        target = self._models[attempt.model.key]
         native = attempt.task.native
-        request = native if isinstance(native, Request) else _request(attempt)
-        live = attempt.show == Show.LIVE and request.stream
-        update: dict[str, Any] = {"stream": live, "stop": request.stop}
-        settings = {
-            "temperature": attempt.setting("temperature"),
-            "seed": attempt.setting("seed"),
-            "max_tokens": attempt.setting("max_output_tokens"),
-        }
-        update |= {name: value for name, value in settings.items() if value is not None}
-        llm = self._models[attempt.model.key].model_copy(update=update)
-        llm._token_usage = dict.fromkeys(llm._token_usage, 0)
-        arguments: dict[str, Any] = {
-            "messages": request.messages,
-            "tools": request.tools,
-            "callbacks": request.callbacks,
-            "from_task": request.from_task,
-            "from_agent": request.from_agent,
-            "response_model": request.response_model,
-        }
-        return _Call(llm, arguments, _watched(llm))
+        request = native if isinstance(native, Request) else Request([])
+        update: dict[str, Any] = {**request.settings, "stream": put is not None, "stop": request.stop}
+        for name in ("temperature", "seed"):
+            value = attempt.setting(name)
+            if value is not None:
+                update[name] = value
+        cap = attempt.setting("max_output_tokens")
+        if cap is not None:
+            update[next((name for name in _CAPS if getattr(target, name, None) is not None), "max_tokens")] = cap
+        return Quiet(target, update, put)
 
 
-def _request(attempt: Attempt) -> Request:
-    """The request of a task that is no framework's, e.g. a judge's."""
+class _Tally:
+    """Turns what an LLM shows into chunks, and knows whether it showed anything."""
+
+    def __init__(self, put: Put[Chunk]) -> None:
+        self._put = put
+        self._shown = False
+
+    def __call__(self, shown: Shown) -> None:
+        self._shown = self._shown or shown.call or bool(shown.text)
+        self._put(Chunk(text=shown.text, thinking=shown.thinking, visible=shown.call or None, raw=shown))
+
+    def end(self, outcome: Outcome) -> Chunk:
+        """What is known only of the whole; the text too, if the LLM does not stream after all."""
+        return Chunk(
+            text="" if self._shown else outcome.text,
+            tool_calls=outcome.tool_calls,
+            usage=outcome.usage,
+            finish_reason=outcome.finish_reason,
+            visible=False if self._shown else None,
+            whole=outcome.raw,
+        )
+
+
+def _arguments(attempt: Attempt) -> dict[str, Any]:
     task = attempt.task
-    tools = [tool.as_dict() for tool in task.tools] or None
-    return Request(from_core(task.messages), tools, None, _model(task.output_schema), [], stream=False)
+    if not isinstance(task.native, Request):
+        # A task that is no framework's, e.g. a judge's.
+        tools = [tool.as_dict() for tool in task.tools] or None
+        return {"messages": from_core(task.messages), "tools": tools, "response_model": _model(task.output_schema)}
+    request = task.native
+    return {
+        "messages": ported(request.messages, provider=attempt.model.provider, write=from_core),
+        "tools": request.tools,
+        "callbacks": request.callbacks,
+        "from_task": request.from_task,
+        "from_agent": request.from_agent,
+        "response_model": request.response_model,
+    }
 
 
 def _model(schema: Any) -> type[BaseModel] | None:
@@ -120,31 +195,55 @@ def _model(schema: Any) -> type[BaseModel] | None:
     return create_model_from_schema(as_json_schema(schema), model_name="Answer")
 
 
-def _watched(llm: BaseLLM) -> list[str]:
-    """What the LLM shows, as it shows it: after that no other model may be asked."""
-    shown: list[str] = []
-    emit = llm._emit_stream_chunk_event
+def _once(call: Callable[[], T]) -> T:
+    """The call without CrewAI's own tries on a full provider: its loop is entered, and sees no failure."""
 
-    def watched(chunk: str, *args: Any, **kwargs: Any) -> None:
-        shown.append(chunk)
-        emit(chunk, *args, **kwargs)
+    def tried() -> T | Exception:
+        try:
+            return call()
+        except Exception as error:  # noqa: BLE001 - raised again outside of the loop
+            return error
 
-    # On this copy alone; pydantic would take the name for a private attribute.
-    object.__setattr__(llm, "_emit_stream_chunk_event", watched)
-    return shown
+    return _unless_failed(run_with_rate_limit_retry(tried))
 
 
-@contextmanager
-def _failures(attempt: Attempt, shown: list[str]) -> Generator[None]:
-    try:
-        with provider_failures(ValueError):
-            yield
-    except Exception as error:
-        blocked = error.__cause__ if isinstance(error.__cause__, LLMCallBlockedError | HookAborted) else None
-        if blocked is not None or isinstance(error, LLMCallBlockedError | HookAborted):
-            raise cast("Exception", blocked or error) from None
-        if isinstance(error.__cause__ or error, LLMContextLengthExceededError):
-            raise ContextOverflowError(str(error)) from error
-        if shown:
-            raise StreamBrokenError(attempt.model.id, "".join(shown), error) from error
-        raise
+async def _aonce(call: Callable[[], Any]) -> Any:
+    async def tried() -> Any:
+        try:
+            return await call()
+        except Exception as error:  # noqa: BLE001 - raised again outside of the loop
+            return error
+
+    return _unless_failed(await arun_with_rate_limit_retry(tried))
+
+
+def _unless_failed(result: T | Exception) -> T:
+    if isinstance(result, Exception):
+        raise result
+    return result
+
+
+class _Failures:
+    """Raises what CrewAI's LLMs raise as the failures that flows know. It keeps no state."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+        failure = _failure(error) if isinstance(error, Exception) else None
+        if failure is not None:
+            raise failure from error
+
+
+_FAILURES = _Failures()
+
+
+def _failure(error: Exception) -> BackendError | None:
+    if isinstance(error, BackendError | HookAborted | LLMCallBlockedError):
+        return None  # a hook's word is no failure of a provider's, though one of them is a ValueError
+    if isinstance(error, LLMContextLengthExceededError):
+        return ContextOverflowError(str(error))
+    # CrewAI words anew what its clients raise: the errors themselves say more.
+    said = failure_of(error.__cause__) if isinstance(error.__cause__, Exception) else None
+    said = said or failure_of(error)
+    return BadResponseError(str(error)) if said is None and isinstance(error, ValueError) else said

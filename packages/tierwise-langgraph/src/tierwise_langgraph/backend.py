@@ -24,7 +24,9 @@ from tierwise.backends import NativeBackend, provider_failures, runs_here
 from tierwise.flow import Attempt, Chunk, Outcome
 from tierwise.schema import as_json_schema
 
-from tierwise_langgraph.convert import from_core, outcome_of, whole_message, with_calls
+from tierwise_langgraph.convert import outcome_of, with_calls
+from tierwise_langgraph.history import from_core, native_history, text_of, thoughts, without_markers
+from tierwise_langgraph.structured import Structured
 
 __all__ = ["LangChainBackend", "Request"]
 
@@ -32,6 +34,9 @@ _SETTINGS: Mapping[str, Sequence[str]] = {
     "temperature": ("temperature",),
     "seed": ("seed",),
     "max_output_tokens": ("max_tokens", "num_predict", "max_output_tokens"),
+    "top_p": ("top_p",),
+    "reasoning_effort": ("reasoning_effort", "reasoning"),
+    "num_ctx": ("num_ctx",),
 }
 """A setting of ours, and the fields by which chat models know it."""
 
@@ -41,13 +46,13 @@ _FOR_TRACES = ("ls_structured_output_format", "structured_output_format")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a chat model was asked, as LangChain put it."""
+    """What a chat model was asked beside the messages, as LangChain put it."""
 
-    messages: list[BaseMessage]
     stop: list[str] | None = None
     tools: Sequence[Any] = ()
     """As they were bound, before any target's own conversion."""
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    structured: Structured | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +77,14 @@ class LangChainBackend(NativeBackend):
         call = self._prepared(attempt)
         with provider_failures(ValueError):
             result = call.model._generate(call.messages, **call.options)
-        return outcome_of(attempt, _answer(result))
+        return _outcome(attempt, _answer(result))
 
     async def acall(self, attempt: Attempt) -> Outcome:
         """See `Backend`."""
         call = self._prepared(attempt)
         with provider_failures(ValueError):
             result = await call.model._agenerate(call.messages, **call.options)
-        return outcome_of(attempt, _answer(result))
+        return _outcome(attempt, _answer(result))
 
     def rebuilt(self, outcome: Outcome) -> Any:
         """See `Backend`."""
@@ -140,36 +145,69 @@ class LangChainBackend(NativeBackend):
     def _prepared(self, attempt: Attempt) -> _Call:
         model = _tuned(self._models[attempt.model.key], attempt)
         native = attempt.task.native
-        request = native if isinstance(native, Request) else _request(attempt)
-        options = dict(request.options)
-        if request.tools:
-            bound = model.bind_tools(request.tools, **options)
-            model, options = _unbound(bound)
-        elif not isinstance(native, Request) and attempt.task.output_schema is not None:
-            schema = {"title": "answer", **as_json_schema(attempt.task.output_schema)}
-            typed: Any = model.with_structured_output(schema, method="json_schema")
-            model, options = _unbound(typed.first)
+        made = _native(attempt, native, model) if isinstance(native, Request) else _plain(attempt, model)
         if attempt.logprobs and "logprobs" in type(model).model_fields:
-            options["logprobs"] = True
+            made.options["logprobs"] = True
         for name in _FOR_TRACES:
-            options.pop(name, None)
-        return _Call(model, request.messages, {"stop": request.stop, **options})
+            made.options.pop(name, None)
+        return made
 
 
-def _request(attempt: Attempt) -> Request:
+def _native(attempt: Attempt, request: Request, model: BaseChatModel) -> _Call:
+    """A request of LangChain's own: its history made readable for the target, its tools bound in the target's way."""
+    cached = _reads_cache_markers(model)
+    messages = native_history(attempt.task.messages, provider=attempt.model.provider, cache=cached)
+    options = dict(request.options)
+    tools = request.tools
+    if not cached:
+        options = without_markers(options)
+        tools = [without_markers(cast("dict[str, Any]", t)) if isinstance(t, dict) else t for t in tools]
+    if "prompt_cache_key" in options and "openai" not in model._llm_type:
+        del options["prompt_cache_key"]
+    if request.structured is not None:
+        model, typed = _unbound(request.structured.bound(model))
+        options = typed | options
+    elif tools or "response_format" in options:
+        model, options = _unbound(model.bind_tools(tools, **options))
+    return _Call(model, messages, {"stop": request.stop, **options})
+
+
+def _plain(attempt: Attempt, model: BaseChatModel) -> _Call:
+    """A request that is no framework's, e.g. a judge's."""
     task = attempt.task
-    return Request(from_core(task.messages), tools=[tool.as_dict() for tool in task.tools])
+    options: dict[str, Any] = {}
+    if task.tools:
+        model, options = _unbound(model.bind_tools([tool.as_dict() for tool in task.tools]))
+    elif task.output_schema is not None:
+        schema = {"title": "answer", **as_json_schema(task.output_schema)}
+        typed: Any = model.with_structured_output(schema, method="json_schema")
+        model, options = _unbound(typed.first)
+    return _Call(model, from_core(task.messages), options)
+
+
+def _reads_cache_markers(model: BaseChatModel) -> bool:
+    """True of models that speak Anthropic's API, on whichever platform; LangChain tells them by the same name."""
+    return "anthropic" in model._llm_type
 
 
 def _tuned(model: BaseChatModel, attempt: Attempt) -> BaseChatModel:
     """The model with the settings of the attempt, where the attempt has any."""
     changed: dict[str, Any] = {}
+    for name, value in _settings(attempt):
+        known = next((f for f in _SETTINGS[name] if f in type(model).model_fields), None)
+        changed |= {} if known is None else {known: value}
+    return model.model_copy(update=changed) if changed else model
+
+
+def _settings(attempt: Attempt) -> Iterator[tuple[str, Any]]:
     for name in ("temperature", "seed", "max_output_tokens"):
         value = attempt.setting(name)
         if value is not None:
-            known = next((f for f in _SETTINGS[name] if f in type(model).model_fields), None)
-            changed |= {} if known is None else {known: value}
-    return model.model_copy(update=changed) if changed else model
+            yield name, value
+    for name in ("top_p", "reasoning_effort", "num_ctx"):
+        value = getattr(attempt.model, name)
+        if value is not None:
+            yield name, value
 
 
 def _unbound(bound: Any) -> tuple[BaseChatModel, dict[str, Any]]:
@@ -177,34 +215,40 @@ def _unbound(bound: Any) -> tuple[BaseChatModel, dict[str, Any]]:
     return cast("BaseChatModel", binding.bound), dict(binding.kwargs)
 
 
+def _outcome(attempt: Attempt, message: AIMessage) -> Outcome:
+    outcome = outcome_of(attempt, message)
+    native = attempt.task.native
+    structured = native.structured if isinstance(native, Request) else None
+    return outcome if structured is None else structured.text(outcome)
+
+
 def _answer(result: ChatResult) -> AIMessage:
     generation = result.generations[0]
     message = cast("AIMessage", generation.message)
-    message.response_metadata = {
+    metadata = {
         **(result.llm_output or {}),
         **(generation.generation_info or {}),
         **message.response_metadata,
     }
-    return message
+    # A copy: a model may give the same message to several callers.
+    return message.model_copy(update={"response_metadata": metadata})
 
 
 def _chunk(part: ChatGenerationChunk) -> Chunk:
     message = cast("AIMessageChunk", part.message)
-    text = str(message.text)
-    return Chunk(text=text, visible=bool(text or message.tool_call_chunks), raw=part)
+    text = text_of(message)
+    return Chunk(text=text, thinking=thoughts(message), visible=bool(text or message.tool_call_chunks), raw=part)
 
 
 def _end(attempt: Attempt, parts: Sequence[ChatGenerationChunk]) -> Chunk:
     """What is known only of the whole: complete tool calls, usage, the model's name."""
     if not parts:
         return Chunk()
-    whole = parts[0]
-    for part in parts[1:]:
-        whole = whole + part
-    message = whole_message(cast("AIMessageChunk", whole.message))
-    message.response_metadata = {**(whole.generation_info or {}), **message.response_metadata}
-    outcome = outcome_of(attempt, message)
+    message = _merged(parts)
+    outcome = _outcome(attempt, message)
     return Chunk(
+        # All other text has come before.
+        text="" if message.text else outcome.text,
         tool_calls=outcome.tool_calls,
         logprobs=outcome.logprobs or (),
         usage=outcome.usage,
@@ -213,3 +257,20 @@ def _end(attempt: Attempt, parts: Sequence[ChatGenerationChunk]) -> Chunk:
         visible=False,
         whole=message,
     )
+
+
+def _merged(parts: Sequence[ChatGenerationChunk]) -> AIMessageChunk:
+    """All pieces as one. Merging is dear, so those that are text alone are joined as text."""
+    texts = [part.message.content for part in parts]
+    plain = all(isinstance(text, str) for text in texts)
+    whole = parts[0] + [part for part in parts[1:] if not (plain and _is_text_alone(part))]
+    metadata = {**(whole.generation_info or {}), **whole.message.response_metadata}
+    changes: dict[str, Any] = {"response_metadata": metadata} | ({"content": "".join(map(str, texts))} if plain else {})
+    return cast("AIMessageChunk", whole.message).model_copy(update=changes)
+
+
+def _is_text_alone(part: ChatGenerationChunk) -> bool:
+    message = cast("AIMessageChunk", part.message)
+    if part.generation_info or message.tool_call_chunks or message.usage_metadata or message.additional_kwargs:
+        return False
+    return message.response_metadata.keys() <= {"model_provider"}

@@ -1,4 +1,4 @@
-"""LangChain's messages as Tierwise's, and back."""
+"""LangChain's answers and tools as Tierwise's, and chunks of them back."""
 
 from __future__ import annotations
 
@@ -6,49 +6,17 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, ToolMessage, convert_to_messages
+from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.tool import tool_call as create_tool_call
 from langchain_core.messages.tool import tool_call_chunk as create_tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.utils.function_calling import convert_to_openai_tool
-from tierwise import Attempt, Message, Outcome, Tool, ToolCall, Usage
+from tierwise import Attempt, Outcome, Tool, Usage
 from tierwise.flow import Chunk
 
-__all__ = ["from_core", "native_chunk", "outcome_of", "to_core", "tools_to_core", "whole_message", "with_calls"]
+from tierwise_langgraph.history import text_of, thoughts, tool_calls
 
-_ROLES: Mapping[str, Any] = {"human": "user", "ai": "assistant", "tool": "tool", "system": "system"}
-
-
-def to_core(messages: Iterable[BaseMessage]) -> list[Message]:
-    """What policies and verifiers read: texts, images, tool calls, and which tools failed."""
-    return [_message(m) for m in messages]
-
-
-def _message(message: BaseMessage) -> Message:
-    images = _images(message)
-    role = _ROLES.get(message.type.removesuffix("MessageChunk").lower(), "user")
-    text = str(message.text)
-    if isinstance(message, ToolMessage):
-        failed = message.status == "error"
-        return Message("tool", text, tool_call_id=message.tool_call_id, name=message.name, failed=failed, images=images)
-    calls = tool_calls(message) if isinstance(message, AIMessage) else ()
-    return Message(role, text, images=images, tool_calls=calls)
-
-
-def _images(message: BaseMessage) -> tuple[str, ...]:
-    if isinstance(message.content, str):
-        return ()
-    blocks = [cast("Mapping[str, Any]", block) for block in message.content_blocks]
-    # LangChain leaves a block that it does not know as it was.
-    known = [block["value"] if block["type"] == "non_standard" else block for block in blocks]
-    return tuple(_image(block) for block in known if "image" in str(block.get("type")))
-
-
-def _image(block: Mapping[str, Any]) -> str:
-    """Where the image is, or all of it; its id where only the provider that keeps it has more."""
-    if "base64" in block:
-        return f"data:{block.get('mime_type', 'image/png')};base64,{block['base64']}"
-    return str(block.get("url") or block.get("image_url") or block.get("file_id") or block.get("id", ""))
+__all__ = ["native_chunk", "outcome_of", "tools_to_core", "whole_message", "with_calls"]
 
 
 def tools_to_core(tools: Iterable[Any]) -> list[Tool]:
@@ -57,40 +25,13 @@ def tools_to_core(tools: Iterable[Any]) -> list[Tool]:
     return [Tool.of(form) for form in forms if "function" in form]
 
 
-def tool_calls(message: AIMessage) -> tuple[ToolCall, ...]:
-    """The message's tool calls, with those whose arguments could not be read."""
-    valid = [ToolCall(c["name"], c["args"], id=c["id"] or "") for c in message.tool_calls]
-    broken = [
-        ToolCall(c["name"] or "", id=c["id"] or "", malformed=c["args"] or "") for c in message.invalid_tool_calls
-    ]
-    return (*valid, *broken)
-
-
-def from_core(messages: Iterable[Message]) -> list[BaseMessage]:
-    """The messages of a task that is no framework's, e.g. a judge's."""
-    return convert_to_messages([_form(m) for m in messages])
-
-
-def _form(message: Message) -> dict[str, Any]:
-    form: dict[str, Any] = {"role": message.role, "content": message.content}
-    if message.images:
-        parts = [{"type": "image_url", "image_url": {"url": url}} for url in message.images]
-        form["content"] = [{"type": "text", "text": message.content}, *parts]
-    if message.tool_calls:
-        form["tool_calls"] = [
-            {"type": "tool_call", "name": c.name, "args": dict(c.arguments), "id": c.id} for c in message.tool_calls
-        ]
-    if message.role == "tool":
-        form["tool_call_id"] = message.tool_call_id or ""
-    return form
-
-
 def outcome_of(attempt: Attempt, message: AIMessage) -> Outcome:
     """A model's answer as an outcome."""
     metadata: Mapping[str, Any] = message.response_metadata
     return Outcome(
         attempt,
-        text=str(message.text),
+        text=text_of(message),
+        thinking=thoughts(message),
         tool_calls=tool_calls(message),
         logprobs=_logprobs(metadata.get("logprobs")),
         usage=_usage(message),
@@ -123,11 +64,14 @@ def _usage(message: AIMessage) -> Usage | None:
 def with_calls(message: AIMessage, outcome: Outcome) -> AIMessage:
     """The message with the tool calls that were read out of its text, and with what is left of the text."""
     calls = [create_tool_call(name=c.name, args=dict(c.arguments), id=c.id) for c in outcome.tool_calls]
-    return message.model_copy(update={"content": outcome.text, "tool_calls": calls, "invalid_tool_calls": []})
+    changes = {"content": outcome.text, "tool_calls": calls, "invalid_tool_calls": []}
+    return whole_message(message).model_copy(update=changes)
 
 
-def whole_message(message: AIMessageChunk) -> AIMessage:
-    """Merged chunks as the message that a call without streaming gives."""
+def whole_message(message: AIMessage) -> AIMessage:
+    """Merged chunks as the message that a call without streaming gives; such a message as it is."""
+    if not isinstance(message, AIMessageChunk):
+        return message
     return AIMessage(**message.model_dump(exclude={"type", "tool_call_chunks", "chunk_position"}))
 
 
@@ -136,6 +80,8 @@ def native_chunk(chunk: Chunk) -> ChatGenerationChunk | None:
     raw = chunk.raw
     if isinstance(raw, ChatGenerationChunk):
         return raw
+    if isinstance(raw, AIMessageChunk):
+        return ChatGenerationChunk(message=raw)
     if isinstance(raw, AIMessage):
         return ChatGenerationChunk(message=AIMessageChunk(**raw.model_dump(exclude={"type", "invalid_tool_calls"})))
     if not chunk.is_visible:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from contextvars import copy_context
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from threading import Thread
+from typing import Any, NoReturn, cast
 
 from pydantic_ai import RunContext
-from pydantic_ai.exceptions import UnexpectedModelBehavior
+from pydantic_ai.exceptions import UnexpectedModelBehavior, UserError
 from pydantic_ai.messages import (
     ModelMessage,
+    ModelResponse,
     ModelResponseStreamEvent,
     PartDeltaEvent,
     PartStartEvent,
@@ -23,6 +24,7 @@ from pydantic_ai.messages import (
     ToolCallPartDelta,
 )
 from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
+from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.output import OutputObjectDefinition
 from pydantic_ai.settings import ModelSettings, merge_model_settings
 from pydantic_ai.tools import ToolDefinition
@@ -32,6 +34,8 @@ from tierwise.flow import Attempt, Chunk, Outcome
 from tierwise.schema import as_json_schema
 
 from tierwise_pydantic_ai.convert import from_core, outcome_of, with_calls
+from tierwise_pydantic_ai.history import moved
+from tierwise_pydantic_ai.profile import shared_profile
 
 __all__ = ["Event", "PydanticAIBackend", "Request"]
 
@@ -57,23 +61,28 @@ class Event:
 class PydanticAIBackend(NativeBackend):
     """Sends attempts to Pydantic AI's models; each prepares request and messages in its own way.
 
+    A client does not retry by itself, as far as its model can tell it so: a router falls back. For a model that is to
+    retry, set `max_retries` in its own settings, or in the agent's.
+
     Args:
         models: A model for each model of the fleet, by the fleet's model's key.
     """
 
     def __init__(self, models: Mapping[str, Model]) -> None:
         self._models = models
+        self._settings = {key: merge_model_settings(_unretried(model), model.settings) for key, model in models.items()}
 
     def call(self, attempt: Attempt) -> Outcome:
         """See `Backend`. Pydantic AI is async: this is for routers that are run without it."""
-        with ThreadPoolExecutor(1) as pool:
-            return pool.submit(copy_context().run, asyncio.run, self.acall(attempt)).result()
+        return asyncio.run_coroutine_threadsafe(self.acall(attempt), _background_loop()).result()
 
     async def acall(self, attempt: Attempt) -> Outcome:
         """See `Backend`."""
         model, request = self._prepared(attempt)
         with provider_failures(UnexpectedModelBehavior):
             response = await model.request(request.messages, request.settings, request.parameters)
+        if response.state == "suspended":
+            await _refuse_suspended(model, response)
         return outcome_of(attempt, response)
 
     def rebuilt(self, outcome: Outcome) -> Any:
@@ -95,9 +104,13 @@ class PydanticAIBackend(NativeBackend):
         model, request = self._prepared(attempt)
 
         async def chunks(stream: StreamedResponse) -> AsyncGenerator[Chunk]:
-            async for event in stream:
-                yield _chunk(event, stream)
-            whole = outcome_of(attempt, stream.get())
+            with _told_of_cancelling(stream):
+                async for event in stream:
+                    yield _chunk(event, stream)
+            response = stream.get()
+            if response.state == "suspended":
+                await _refuse_suspended(model, response)
+            whole = outcome_of(attempt, response)
             yield Chunk(
                 tool_calls=whole.tool_calls,
                 logprobs=whole.logprobs or (),
@@ -117,9 +130,40 @@ class PydanticAIBackend(NativeBackend):
         model = self._models[attempt.model.key]
         native = attempt.task.native
         request = native if isinstance(native, Request) else _request(attempt, model)
-        messages = model.prepare_messages(request.messages, request.parameters)
-        settings = merge_model_settings(request.settings, _settings(attempt))
+        messages = model.prepare_messages(moved(request.messages, model), request.parameters)
+        settings = merge_model_settings(self._settings[attempt.model.key], _of_rung(attempt.model))
+        settings = _of_attempt(attempt, merge_model_settings(settings, request.settings))
         return model, Request(messages, settings, request.parameters, request.context)
+
+
+@lru_cache(maxsize=1)
+def _background_loop() -> asyncio.AbstractEventLoop:
+    """The event loop for calls without one. It is kept, as a model's HTTP client serves one loop at a time."""
+    loop = asyncio.new_event_loop()
+    Thread(target=loop.run_forever, name="tierwise-pydantic-ai", daemon=True).start()
+    return loop
+
+
+@contextmanager
+def _told_of_cancelling(stream: StreamedResponse) -> Generator[None]:
+    """The end of a stream that was cancelled, by another task than its reader's, is no failure and no whole answer."""
+    try:
+        yield
+    except Exception as error:
+        if stream.cancelled:
+            raise asyncio.CancelledError from error
+        raise
+    if stream.cancelled:
+        raise asyncio.CancelledError
+
+
+async def _refuse_suspended(model: Model, response: ModelResponse) -> NoReturn:
+    """A half of an answer can be neither judged nor, on another model, gone on with."""
+    await model.cancel_suspended_response(response)
+    raise UserError(
+        f"{model.model_id} answered with a suspended response, to be continued later (state='suspended'): it cannot be "
+        "routed. Turn the background mode of this model off, or give this agent the model itself"
+    )
 
 
 def _request(attempt: Attempt, model: Model) -> Request:
@@ -132,24 +176,45 @@ def _request(attempt: Attempt, model: Model) -> Request:
     parameters = ModelRequestParameters(function_tools=tools)
     if task.output_schema is not None:
         output = OutputObjectDefinition(json_schema=as_json_schema(task.output_schema), name="answer")
-        native = model.profile.get("supports_json_schema_output", False)
+        native = shared_profile([model]).get("supports_json_schema_output", False)
         parameters = ModelRequestParameters(
             function_tools=tools, output_mode="native" if native else "prompted", output_object=output
         )
     return Request(from_core(task.messages), None, parameters)
 
 
-def _settings(attempt: Attempt) -> ModelSettings:
-    settings = ModelSettings()
-    temperature, seed = attempt.setting("temperature"), attempt.setting("seed")
+def _unretried(model: Model) -> ModelSettings | None:
+    while isinstance(model, WrapperModel):
+        model = model.wrapped
+    knows = model.provider is not None and "max_retries" not in model.unsupported_settings
+    return ModelSettings(max_retries=0) if knows else None
+
+
+def _of_attempt(attempt: Attempt, asked: ModelSettings | None) -> ModelSettings | None:
+    """What was asked for, under what this attempt asks for itself (a sample, a judge); the smaller cap holds."""
+    own: dict[str, Any] = {}
+    if attempt.temperature is not None:
+        own["temperature"] = attempt.temperature
+    if attempt.seed is not None:
+        own["seed"] = attempt.seed
+    if attempt.logprobs:
+        own["openai_logprobs"] = True
     cap = attempt.setting("max_output_tokens")
-    if temperature is not None:
-        settings["temperature"] = temperature
-    if seed is not None:
-        settings["seed"] = seed
     if cap is not None:
-        settings["max_tokens"] = cap
-    return settings
+        own["max_tokens"] = min(cap, (asked or {}).get("max_tokens", cap))
+    return merge_model_settings(asked, cast("ModelSettings", own))
+
+
+def _of_rung(model: ModelSpec) -> ModelSettings | None:
+    """The settings of the rung, which stand over those of the model that it is, and under the agent's."""
+    named = {
+        "temperature": model.temperature,
+        "top_p": model.top_p,
+        "seed": model.seed,
+        "thinking": False if model.reasoning_effort == "none" else model.reasoning_effort,
+    }
+    given = {name: value for name, value in named.items() if value is not None}
+    return cast("ModelSettings", {**model.options, **given}) or None
 
 
 def _chunk(event: ModelResponseStreamEvent, stream: StreamedResponse) -> Chunk:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from pydantic_ai.messages import (
+    ERROR_OUTCOMES,
     BaseToolCallPart,
     BinaryContent,
     ImageUrl,
@@ -16,6 +17,7 @@ from pydantic_ai.messages import (
     ModelResponse,
     RetryFeedbackPart,
     SystemPromptPart,
+    TextContent,
     TextPart,
     ThinkingPart,
     ToolCallPart,
@@ -28,7 +30,17 @@ from pydantic_ai.tools import ToolDefinition
 from tierwise import Attempt, Message, Outcome, Tool, ToolCall, Usage
 from tierwise.flow import Chunk
 
-__all__ = ["core_parts", "from_core", "outcome_of", "to_core", "tool_calls", "tools_to_core", "with_calls"]
+__all__ = [
+    "core_parts",
+    "from_core",
+    "outcome_of",
+    "part_to_core",
+    "response_to_core",
+    "to_core",
+    "tool_calls",
+    "tools_to_core",
+    "with_calls",
+]
 
 
 def to_core(messages: Iterable[ModelMessage]) -> list[Message]:
@@ -38,29 +50,45 @@ def to_core(messages: Iterable[ModelMessage]) -> list[Message]:
 
 def _messages(message: ModelMessage) -> Iterator[Message]:
     if isinstance(message, ModelResponse):
-        thinking = "".join(p.content for p in message.parts if isinstance(p, ThinkingPart))
-        yield Message("assistant", _text(message), tool_calls=tool_calls(message), thinking=thinking)
+        yield response_to_core(message)
         return
     if message.instructions:
         yield Message("system", message.instructions)
     for part in message.parts:
-        known = _part(part)
+        known = part_to_core(part)
         if known is not None:
             yield known
 
 
-def _part(part: ModelRequestPart) -> Message | None:
+def response_to_core(response: ModelResponse) -> Message:
+    """A model's answer."""
+    return Message(
+        "assistant",
+        _text(response),
+        tool_calls=tool_calls(response),
+        thinking=_thinking(response),
+        origin=response.provider_name,
+    )
+
+
+def part_to_core(part: ModelRequestPart) -> Message | None:
+    """A part of a request; `None` if it is none that policies and verifiers read."""
     if isinstance(part, UserPromptPart):
         texts, images = _content(part.content)
         return Message("user", "\n".join(texts), images=tuple(images))
     if isinstance(part, SystemPromptPart):
         return Message("system", part.content)
-    if isinstance(part, RetryFeedbackPart):
-        return Message("user", str(part.content), failed=True)
     if isinstance(part, ToolReturnPart):
-        failed = part.outcome != "success"
+        failed = part.outcome in ERROR_OUTCOMES
         text = part.model_response_str()
         return Message("tool", text, tool_call_id=part.tool_call_id, name=part.tool_name, failed=failed)
+    if isinstance(part, RetryFeedbackPart):
+        return Message("user", str(part.content), failed=True)
+    if part.part_kind == "retry-prompt":  # how histories from before 2.68 hold a retry; its class is deprecated
+        text = part.model_response()
+        if part.tool_name is None:
+            return Message("user", text, failed=True)
+        return Message("tool", text, tool_call_id=part.tool_call_id, name=part.tool_name, failed=True)
     return None
 
 
@@ -69,7 +97,11 @@ def _content(content: str | Sequence[UserContent]) -> tuple[list[str], list[str]
         return [content], []
     images = [c.url for c in content if isinstance(c, ImageUrl)]
     images += [c.data_uri for c in content if isinstance(c, BinaryContent) and c.is_image]
-    return [c for c in content if isinstance(c, str)], images
+    return [c if isinstance(c, str) else c.content for c in content if isinstance(c, str | TextContent)], images
+
+
+def _thinking(response: ModelResponse) -> str:
+    return "".join(p.content for p in response.parts if isinstance(p, ThinkingPart))
 
 
 def _text(response: ModelResponse) -> str:
@@ -82,7 +114,8 @@ def tools_to_core(parameters: ModelRequestParameters) -> list[Tool]:
 
 
 def _tool(tool: ToolDefinition) -> Tool:
-    return Tool(tool.name, tool.description or "", tool.parameters_json_schema)
+    stakes = "high" if (tool.metadata or {}).get("stakes") == "high" else "normal"
+    return Tool(tool.name, tool.description or "", tool.parameters_json_schema, stakes=stakes)
 
 
 def tool_calls(response: ModelResponse) -> tuple[ToolCall, ...]:
@@ -128,19 +161,23 @@ def core_parts(chunk: Chunk) -> list[TextPart | ToolCallPart]:
 
 def outcome_of(attempt: Attempt, response: ModelResponse) -> Outcome:
     """A model's answer as an outcome."""
-    details: dict[str, Any] = response.provider_details or {}
-    tokens: list[Any] = details.get("logprobs") or []
     return Outcome(
         attempt,
         text=_text(response),
-        thinking="".join(p.content for p in response.parts if isinstance(p, ThinkingPart)),
+        thinking=_thinking(response),
         tool_calls=tool_calls(response),
-        logprobs=tuple(token["logprob"] for token in tokens) or None,
+        logprobs=_logprobs(response.provider_details),
         usage=_usage(response),
         model=response.model_name,
         finish_reason=response.finish_reason,
         raw=response,
     )
+
+
+def _logprobs(details: dict[str, Any] | None) -> tuple[float, ...] | None:
+    """Those that OpenAI's API gives, token for token; other providers' have other forms."""
+    tokens: Any = details.get("logprobs") if details else None
+    return tuple(token["logprob"] for token in cast("list[Any]", tokens)) or None if isinstance(tokens, list) else None
 
 
 def _usage(response: ModelResponse) -> Usage | None:
@@ -152,5 +189,5 @@ def _usage(response: ModelResponse) -> Usage | None:
         usage.output_tokens,
         cached_tokens=usage.cache_read_tokens,
         cache_write_tokens=usage.cache_write_tokens,
-        reasoning_tokens=usage.details.get("reasoning_tokens", 0),
+        reasoning_tokens=usage.output_reasoning_tokens or usage.details.get("reasoning_tokens", 0),
     )

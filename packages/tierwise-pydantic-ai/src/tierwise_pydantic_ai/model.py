@@ -5,28 +5,22 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cached_property
-from types import TracebackType
+from types import AsyncGeneratorType, TracebackType
 from typing import Any, Self, cast
 
 from pydantic_ai import RunContext
-from pydantic_ai.messages import (
-    ModelMessage,
-    ModelResponse,
-)
-from pydantic_ai.models import (
-    Model,
-    ModelRequestParameters,
-    StreamedResponse,
-    infer_model,
-)
+from pydantic_ai.messages import ModelMessage, ModelResponse
+from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
 from pydantic_ai.profiles import ModelProfile
 from pydantic_ai.settings import ModelSettings
-from tierwise import ModelSpec, Reply, Router, Task
-from tierwise.backends import native_models
+from pydantic_ai.usage import RequestUsage
+from tierwise import Reply, Router, Task
+from tierwise.flow import Chunk
 
 from tierwise_pydantic_ai.backend import PydanticAIBackend, Request
-from tierwise_pydantic_ai.convert import to_core, tools_to_core
+from tierwise_pydantic_ai.profile import shared_profile
 from tierwise_pydantic_ai.response import RoutedResponse, stamped
+from tierwise_pydantic_ai.routing import first_model, fleet_models, task_of
 
 __all__ = ["RoutedModel"]
 
@@ -34,13 +28,14 @@ __all__ = ["RoutedModel"]
 class RoutedModel(Model):
     """One model over a router's fleet: use it wherever Pydantic AI takes a model.
 
-    A response's usage is that of the accepted call; the calls before it are its `failed_attempts`, with their cost, and
-    `metadata["tierwise"]` says who answered and what all calls cost.
+    A response is that of the model that answered, with its name and its usage; the calls before it are its
+    `failed_attempts`, with their cost, and `metadata["tierwise"]` says who answered and what all calls cost. The
+    conversation's id is the session.
 
     Args:
         router: Decides which model answers.
-        models: Models by the alias or id of the fleet's model, or by the name of a tier of one model; the others are
-            inferred from their `provider:name` by Pydantic AI.
+        models: Models, or Pydantic AI's names of them, by the alias or id of the fleet's model, or by the name of a
+            tier of one model; the others are inferred from their `provider:name` by Pydantic AI.
         task: Fields of every task, e.g. `{"job": "plan", "trust": "local"}`.
         on_reply: Is given the reply of each run that came to its end, with the whole receipt.
 
@@ -52,20 +47,26 @@ class RoutedModel(Model):
         self,
         router: Router,
         *,
-        models: Mapping[str, Model] | None = None,
+        models: Mapping[str, Model | str] | None = None,
         task: Mapping[str, Any] | None = None,
         on_reply: Callable[[Reply], None] | None = None,
     ) -> None:
         super().__init__()
-        self._models = native_models(router.fleet, models or {}, _inferred)
+        self._models = fleet_models(router.fleet, models)
         self._router = router.using(PydanticAIBackend(self._models))
         self._fields = dict(task or {})
         self._on_reply = on_reply
+        self._entered: list[AsyncExitStack] = []
 
     @property
     def model_name(self) -> str:
         """The names of all models, smallest tier first."""
         return "tierwise:" + ",".join(m.model_name for m in self._models.values())
+
+    @property
+    def model_id(self) -> str:
+        """The ids of all models, smallest tier first."""
+        return "tierwise:" + ",".join(m.model_id for m in self._models.values())
 
     @property
     def system(self) -> str:
@@ -74,23 +75,36 @@ class RoutedModel(Model):
 
     @cached_property
     def profile(self) -> ModelProfile:
-        """None of its own: each model has its own profile."""
-        raise NotImplementedError("a routed model has no profile of its own; each model behind it has one")
+        """What all models share; each request is prepared by the profile of the model that it goes to."""
+        return shared_profile(self._models.values())
 
     async def __aenter__(self) -> Self:
         """Enters all models, which manage their clients."""
         async with AsyncExitStack() as stack:
             for model in self._models.values():
                 await stack.enter_async_context(model)
-            self._entered = stack.pop_all()
+            self._entered.append(stack.pop_all())
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> bool | None:
         """Leaves all models."""
-        await self._entered.aclose()
+        await self._entered.pop().aclose()
         return None
+
+    def _refresh_http_client(self) -> None:
+        # An agent asks this of its model when a run begins: on another event loop, a client has to be made anew.
+        for model in self._models.values():
+            model._refresh_http_client()
+
+    @asynccontextmanager
+    async def _run_scope(self) -> AsyncGenerator[None]:
+        # An agent holds this around a run: connections that a model keeps open for that long.
+        async with AsyncExitStack() as stack:
+            for model in self._models.values():
+                await stack.enter_async_context(model._run_scope())
+            yield
 
     def prepare_request(
         self, model_settings: ModelSettings | None, model_request_parameters: ModelRequestParameters
@@ -110,7 +124,13 @@ class RoutedModel(Model):
         model_settings: ModelSettings | None,
         model_request_parameters: ModelRequestParameters,
     ) -> ModelResponse:
-        """Routes one request."""
+        """Routes one request.
+
+        Raises:
+            TierwiseError: See `Router.run`.
+            UserError: The request, or what a model answers, is nothing that can be routed: a suspended response, or an
+                image.
+        """
         reply = await self._router.arun(self._task(messages, model_settings, model_request_parameters))
         self._tell(reply)
         return stamped(cast("ModelResponse", reply.outcome.raw), reply)
@@ -123,12 +143,33 @@ class RoutedModel(Model):
         model_request_parameters: ModelRequestParameters,
         run_context: RunContext[Any] | None = None,
     ) -> AsyncGenerator[StreamedResponse]:
-        """Routes one streamed request. A failure before the first event is raised here; what is left is closed."""
+        """Routes one streamed request. A failure before the first event is raised here; what is left is closed.
+
+        Raises:
+            TierwiseError: See `Router.stream`.
+            UserError: See `request`.
+        """
         task = self._task(messages, model_settings, model_request_parameters, run_context)
         async with self._router.astream(task) as stream:
-            chunks = aiter(stream)
+            chunks = cast("AsyncGeneratorType[Chunk, None]", aiter(stream))
             first = await anext(chunks)
             yield RoutedResponse(model_request_parameters, first, chunks, stream, self._tell)
+
+    async def count_tokens(
+        self,
+        messages: list[ModelMessage],
+        model_settings: ModelSettings | None,
+        model_request_parameters: ModelRequestParameters,
+    ) -> RequestUsage:
+        """What the model that tries first counts.
+
+        Raises:
+            NotImplementedError: That model counts none.
+        """
+        task = self._task(messages, model_settings, model_request_parameters)
+        model = self._models[first_model(self._router, task, self._router.decide(task), gated=True).key]
+        prepared = model.prepare_messages(messages, model_request_parameters)
+        return await model.count_tokens(prepared, model_settings, model_request_parameters)
 
     def _task(
         self,
@@ -137,22 +178,9 @@ class RoutedModel(Model):
         parameters: ModelRequestParameters,
         context: RunContext[Any] | None = None,
     ) -> Task:
-        # Which way an output type takes is open until a model is chosen (`auto`): by a tool, or as the whole text.
-        typed = parameters.output_mode in ("native", "prompted", "auto") and parameters.output_object is not None
-        schema = parameters.output_object.json_schema if typed and parameters.output_object else None
-        fields: dict[str, Any] = {
-            "session": context.conversation_id if context is not None else None,
-            "tools": tools_to_core(parameters),
-            "tools_required": parameters.output_mode == "tool" and not parameters.allow_text_output,
-            "output_schema": schema,
-            "native": Request(messages, settings, parameters, context),
-        }
-        return Task(to_core(messages), **fields | self._fields)
+        native = Request(messages, settings, parameters, context)
+        return task_of(messages, parameters, self._fields, native=native)
 
     def _tell(self, reply: Reply) -> None:
         if self._on_reply is not None:
             self._on_reply(reply)
-
-
-def _inferred(spec: ModelSpec) -> Model:
-    return infer_model(spec.id)

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from copy import copy
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from types import AsyncGeneratorType
 from typing import cast
 
-from pydantic_ai.messages import ModelRequestAttempt, ModelResponse, ModelResponseStreamEvent, PartStartEvent
+from pydantic_ai.messages import (
+    ModelRequestAttempt,
+    ModelResponse,
+    ModelResponseStreamEvent,
+    PartEndEvent,
+    PartStartEvent,
+)
 from pydantic_ai.models import CompletedStreamedResponse, StreamedResponse
 from pydantic_ai.usage import RequestUsage
 from tierwise import Reply
-from tierwise.flow import Chunk
+from tierwise.flow import Chunk, Purpose
 from tierwise.ledger import Row
 from tierwise.reply import AsyncReplyStream
 
@@ -20,13 +29,16 @@ from tierwise_pydantic_ai.convert import core_parts
 
 __all__ = ["RoutedResponse", "stamped"]
 
+_ASKED: frozenset[Purpose] = frozenset({"answer", "draft", "sample", "vote", "synthesis"})
+"""What a call can be for that was asked what the agent asked; a judge or a planner was asked something else."""
+
 
 @dataclass
 class RoutedResponse(StreamedResponse):
     """The stream of the model that answers, live or as a held response; its parts are managed there alone."""
 
     first: Chunk
-    chunks: AsyncIterator[Chunk]
+    chunks: AsyncGeneratorType[Chunk, None]
     stream: AsyncReplyStream
     tell: Callable[[Reply], None]
 
@@ -46,19 +58,26 @@ class RoutedResponse(StreamedResponse):
 
     def __aiter__(self) -> AsyncIterator[ModelResponseStreamEvent]:
         if self._event_iterator is None:
-            self._event_iterator = self._get_event_iterator()
+            events = self._get_event_iterator()
+            self._event_iterator = events if self._request_deadline is None else self._request_deadline.iterate(events)
         return self._event_iterator
 
     async def _get_event_iterator(self) -> AsyncGenerator[ModelResponseStreamEvent]:
+        # The source has added the events of ends and of the final result, which the base class would add once more.
         if self._held:
             async for event in self._source:
                 yield event
         else:
             for event in self._events(self.first):
                 yield event
-        async for chunk in self.chunks:
-            for event in self._events(chunk):
-                yield event
+        try:
+            async for chunk in self.chunks:
+                for event in self._events(chunk):
+                    yield event
+        except asyncio.CancelledError:
+            if not self._source.cancelled:
+                raise
+            return
         self.final_result_event = self._source.final_result_event
         self._finished = not self._cancelled
         if self._finished:
@@ -72,16 +91,28 @@ class RoutedResponse(StreamedResponse):
             # Tool calls that the model wrote as text come as whole parts, behind those that it streamed.
             for place, part in enumerate(core_parts(chunk), len(self._source.get().parts)):
                 yield PartStartEvent(index=place, part=part)
+                yield PartEndEvent(index=place, part=part)
 
     async def close_stream(self) -> None:
-        """Closes the call."""
-        await cast("AsyncGenerator[Chunk]", self.chunks).aclose()
+        """Closes the call, also while another task waits for its next event."""
+        if self.chunks.ag_running:
+            await self._source.cancel()
+        else:
+            await self.chunks.aclose()
 
     def get(self) -> ModelResponse:
         """The response so far; at the end, with the decision and the bill."""
         if self._reply is not None:
-            return stamped(cast("ModelResponse", self._reply.outcome.raw), self._reply)
-        return replace(self._source.get(), state="interrupted" if self._cancelled else "incomplete")
+            response = stamped(cast("ModelResponse", self._reply.outcome.raw), self._reply)
+        else:
+            state = "interrupted" if self._cancelled else "incomplete"
+            response = replace(self._source.get(), state=state)
+        # A model around this one writes on the stream what it has to say of it.
+        if self.metadata:
+            response.metadata = {**(response.metadata or {}), **self.metadata}
+        if self.failed_attempts:
+            response.failed_attempts = [*self.failed_attempts, *(response.failed_attempts or [])]
+        return response
 
     @property
     def usage(self) -> RequestUsage:
@@ -110,24 +141,46 @@ class RoutedResponse(StreamedResponse):
 
 
 def stamped(response: ModelResponse, reply: Reply) -> ModelResponse:
-    """The response with the calls before it as `failed_attempts`, and who answered at what cost in its metadata."""
-    answered = reply.outcome.attempt.call_id
-    before = [_attempt(row) for row in reply.attempts if row.call_id != answered and row.purpose in ("draft", "answer")]
-    metadata = {**(response.metadata or {}), "tierwise": reply.as_metadata()}
-    return replace(response, metadata=metadata, failed_attempts=before or None)
+    """The response with who answered at what cost in its metadata, and with the calls before it as `failed_attempts`.
+
+    Its usage has the cost that the receipt has: Pydantic AI fills in what is missing there, and knows public prices
+    only.
+    """
+    made = copy(response)
+    made.metadata = {**(response.metadata or {}), "tierwise": reply.as_metadata()}
+    if len(reply.attempts) > 1:
+        answered = reply.outcome.attempt.call_id
+        before = [_attempt(row) for row in reply.attempts if row.call_id != answered and row.purpose in _ASKED]
+        made.failed_attempts = [*before, *(response.failed_attempts or [])] or None
+    if reply.outcome.cost is not None:
+        made.usage = copy(response.usage)
+        made.usage.cost = reply.outcome.cost
+    return made
 
 
 def _attempt(row: Row) -> ModelRequestAttempt:
-    usage = None
-    if row.usage is not None and row.error is None:
-        usage = RequestUsage(input_tokens=row.usage.input_tokens or 0, output_tokens=row.usage.output_tokens or 0)
     provider, _, name = row.model.partition(":")
     return ModelRequestAttempt(
         model_name=row.answered_by or name,
         provider_name=provider,
-        outcome="rejected" if row.error is None else "error",
-        error=None if row.error is None else f"{row.error_type}: {row.error}",
+        outcome="rejected" if row.error_type is None else "error",
+        error=None if row.error_type is None else f"{row.error_type}: {row.error}",
         timestamp=datetime.fromtimestamp(row.started_at, tz=UTC),
         duration=timedelta(seconds=row.latency or 0.0),
-        usage=usage,
+        usage=_usage(row),
+    )
+
+
+def _usage(row: Row) -> RequestUsage | None:
+    """What the provider counted: an estimate is for the receipt, which can say that it is one."""
+    usage = row.usage
+    if usage is None or usage.estimated or row.error_type is not None:
+        return None
+    return RequestUsage(
+        input_tokens=usage.input_tokens or 0,
+        output_tokens=usage.output_tokens or 0,
+        cache_read_tokens=usage.cached_tokens,
+        cache_write_tokens=usage.cache_write_tokens,
+        output_reasoning_tokens=usage.reasoning_tokens,
+        cost=row.cost,
     )

@@ -9,7 +9,17 @@ from tierwise.flow import Attempt, Outcome, Verdict
 from tierwise.lazy import lazily
 from tierwise.ledger import Receipt
 from tierwise.limits import Budget
-from tierwise.policies import AfterError, Always, HighStakes, JobTable, Rule
+from tierwise.policies import (
+    ActStep,
+    AfterError,
+    Always,
+    HighStakes,
+    JobTable,
+    PlanStep,
+    Rule,
+    SessionAffinity,
+    Stalled,
+)
 from tierwise.reply import Reply
 from tierwise.router import Router
 from tierwise.strategies import Cascade, Single
@@ -26,7 +36,6 @@ if TYPE_CHECKING:
         LabelTable,
         LongerThan,
         Needs,
-        SessionAffinity,
     )
     from tierwise.state import RedisState, SQLiteState
     from tierwise.strategies import BestOf, Observe, Perspectives, Sandwich, Specialists, Vote
@@ -44,7 +53,6 @@ else:
             "LabelTable": "policies",
             "LongerThan": "policies",
             "Needs": "policies",
-            "SessionAffinity": "policies",
             "RedisState": "state",
             "SQLiteState": "state",
             "BestOf": "strategies",
@@ -74,6 +82,7 @@ __all__ = [
     "Tier",
     "Usage",
     # Who should try first?
+    "ActStep",
     "AfterError",
     "Always",
     "Cheapest",
@@ -87,8 +96,10 @@ __all__ = [
     "LabelTable",
     "LongerThan",
     "Needs",
+    "PlanStep",
     "Rule",
     "SessionAffinity",
+    "Stalled",
     # In what shape are calls made?
     "Attempt",
     "BestOf",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field
 from decimal import Decimal
 from typing import NoReturn
 
@@ -12,8 +12,10 @@ from tierwise.fleet.fleet import Fleet, Tier
 from tierwise.fleet.model import ModelSpec
 from tierwise.fleet.price import Price
 from tierwise.fleet.pricing import Pricing
+from tierwise.flow import Gate
 from tierwise.state import State
 from tierwise.task import Task
+from tierwise.values import evolve
 
 __all__ = ["Context", "Decision", "fitting", "misfit"]
 
@@ -37,6 +39,13 @@ class Decision:
     """Estimated USD of prompt cache that is lost by leaving the session's tier."""
     adjusted: tuple[str, ...] = ()
     """What was changed after the rule had decided (bounds, trust, capabilities), and why."""
+    gate: Gate | None = None
+    """Reads what the tier writes, and may close its draft: the tier acts, and `then` answers. `Cascade` and `Single`
+    ask it; other strategies leave the tier out and start at `then`."""
+    then: str | None = None
+    """The tier that goes on where the first one's answer is not taken; the next higher one if not given."""
+    firm: bool = False
+    """A rule about this very step, which the tier of a session does not overrule."""
 
 
 def misfit(model: ModelSpec, task: Task) -> str | None:
@@ -105,28 +114,49 @@ class Context:
 
     def starting(self, decision: Decision) -> Context:
         """The same context with a decision."""
-        return replace(self, start=decision)
+        return evolve(self, start=decision)
 
     def at(self, tier: Tier) -> Context:
         """The same context with this tier alone."""
-        return replace(self, ladder=(tier,), start=Decision(tier.name, rule="strategy"))
+        return evolve(self, ladder=(tier,), start=Decision(tier.name, rule="strategy"))
 
     @property
     def top(self) -> Tier:
         """The highest tier that may and can take the task."""
         return self.ladder[-1]
 
-    def climb(self) -> tuple[Tier, ...]:
-        """The tiers from the starting one up; a specialist is followed by the top tier."""
+    def climb(self, *, gated: bool = False) -> tuple[Tier, ...]:
+        """The tiers from the starting one up; a specialist is followed by the top tier.
+
+        Args:
+            gated: Whether the caller asks the decision's `gate`. For others, a tier that may only act is left out.
+        """
         start = self.start
         if start is None:
             return self.ladder
-        tiers = self._from(start.tier)
+        first, *rest = self._from(start.tier)
+        rest = self._going_on(first, start.then) or rest
+        if self.gate is not None and not gated:
+            return tuple(rest)
         if start.model is None:
-            return tiers
-        first, *rest = tiers
+            return (first, *rest)
         models = sorted(first.models, key=lambda m: start.model not in (m.key, m.id))
         return (Tier(first.name, models), *rest)
+
+    @property
+    def gate(self) -> Gate | None:
+        """What may close the first tier's draft; `None` where no other tier is left to answer in its place."""
+        start = self.start
+        if start is None or start.gate is None:
+            return None
+        first, *rest = self._from(start.tier)
+        answers = start.then is not None and not self._going_on(first, start.then)
+        return start.gate if rest and not answers else None
+
+    def _going_on(self, first: Tier, then: str | None) -> list[Tier]:
+        """The tiers from `then` on, as far as they are above the first."""
+        rank = self.fleet.rank(first.name)
+        return [] if then is None else [t for t in self._from(then) if self.fleet.rank(t.name) > rank]
 
     def _from(self, name: str) -> tuple[Tier, ...]:
         for i, tier in enumerate(self.ladder):

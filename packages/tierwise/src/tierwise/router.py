@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Iterable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, closing, contextmanager
 from copy import copy
 from decimal import Decimal
@@ -19,8 +19,11 @@ from tierwise.fleet.fleet import Fleet, Tier
 from tierwise.fleet.model import ModelSpec
 from tierwise.fleet.pricing import Pricing
 from tierwise.flow import Chunk, Decided, Flow, Outcome, note
-from tierwise.ledger.base import Ledger, NoLedger
+from tierwise.ledger.base import Ledger
+from tierwise.ledger.memory import MemoryLedger
+from tierwise.ledger.recall import recalled
 from tierwise.ledger.receipt import Receipt
+from tierwise.ledger.rows import Row
 from tierwise.limits import Budget, BudgetScope, Limit, Spending
 from tierwise.limits.base import named_apart
 from tierwise.limits.scope import OwnBudget, enclosing, read
@@ -51,14 +54,15 @@ class Router:
 
     Args:
         fleet: The models that may be used.
-        policy: Who tries first; by default high stakes and errors go up, then the task's job decides, then the lowest
-            tier tries.
+        policy: Who tries first; by default high stakes, errors, plans and agents that are stalled go up, then the
+            task's job decides, then the lowest tier tries (`default_policy`).
         strategy: In what shape calls are made; by default a cascade that checks the answer's shape, and prose by a
             judge.
         backends: What calls each provider, by the prefix of its models (`*` for all others); by default the installed
             packages. A plain function will do.
         limits: What may refuse a call, e.g. `Budget(usd=5, per="day")`.
-        ledger: Where every call is kept: a `Ledger`, or a path for one in SQLite. By default only receipts are kept.
+        ledger: Where every call is kept: a `Ledger`, or a path for one in SQLite. By default the rows of the latest
+            1,000 runs are kept in memory.
         state: What is remembered between runs, limits included; in this process by default.
         on_state_loss: What becomes of a call whose limits cannot be asked, because the state is lost. `fail_closed`: it
             is refused. `fail_open`: it goes without them. Both are logged, and told on the reply.
@@ -137,6 +141,11 @@ class Router:
 
         return load(path).router(**options)
 
+    @property
+    def state(self) -> State:
+        """What is remembered between runs, shared by all routers that `using` makes of this one."""
+        return self._state
+
     def using(self, backend: Backend) -> Router:
         """The same router (policy, strategy, limits, ledger, state) with another backend for every model."""
         other = copy(self)
@@ -151,7 +160,7 @@ class Router:
         """
         asked = Task.of(task, **fields)
         context = Context.of(self.fleet, asked, self._state, self._pricing)
-        return self._settled(self._policy.decide(asked, context), context)
+        return self._settled(_made_before(asked) or self._policy.decide(asked, context), context)
 
     def run(self, task: Task | Prompt, **fields: Any) -> Reply:
         """Answers a task.
@@ -226,6 +235,24 @@ class Router:
         """
         return read(budget, budget.scope(time.time(), run=run, session=session, tag=tag), self._state)
 
+    def receipt(self, *run_ids: str, session: str | None = None) -> Receipt:
+        """One receipt over several runs, e.g. all those that one run of an agent made.
+
+        It is read from the ledger; what the ledger leaves out of a row (texts of errors, evidence that quotes) is
+        missing here too.
+
+        Args:
+            *run_ids: The runs' ids: `Reply.run_id`, or `RunError.run_id` of a run that failed.
+            session: Every run of this session, also those that failed.
+
+        Raises:
+            LedgerError: The ledger cannot be read, or it has no such run or session.
+        """
+        return self._bill(recalled(self._ledger, run_ids, session))
+
+    def _bill(self, rows: Iterable[Row]) -> Receipt:
+        return Receipt.of(rows, pricing=self._pricing, baseline=self.fleet.baseline)
+
     def _settled(self, decision: Decision | None, context: Context) -> Decision:
         decision = sound(decision)
         if decision is None:
@@ -233,7 +260,9 @@ class Router:
         if decision.pending:
             return decision
         self.fleet.tier(decision.tier, where=f"policy {decision.rule}")
-        first = context.starting(decision).climb()[0].name
+        if decision.then is not None:
+            self.fleet.tier(decision.then, where=f"policy {decision.rule}")
+        first = context.starting(decision).climb(gated=True)[0].name
         if first == decision.tier:
             return decision
         why = f"{decision.tier} -> {first}: bounds, trust or capabilities rule {decision.tier} out"
@@ -266,7 +295,8 @@ class _Session:
         context = Context.of(router.fleet, task, router._state, router._pricing)
         for model in (model for tier in context.ladder for model in tier.models):
             router._backends.get(model)  # what is not installed is told before anything is called, and paid
-        decision = router._settled((yield from router._policy.flow(task, context)), context)
+        decided = _made_before(task) or (yield from router._policy.flow(task, context))
+        decision = router._settled(decided, context)
         self._decision = decision
         yield from note(Decided(decision, context))
         outcome = yield from within_budget(router._strategy.flow(task, context.starting(decision)), task, context)
@@ -323,7 +353,7 @@ class _Session:
                 self.stream._reply = self.reply(opened.outcome)
 
     def receipt(self) -> Receipt:
-        return Receipt.of(self.run.record.rows, pricing=self._router._pricing, baseline=self._router.fleet.baseline)
+        return self._router._bill(self.run.record.rows)
 
     def reply(self, outcome: Outcome) -> Reply:
         task, run = self._task, self.run
@@ -346,9 +376,14 @@ class _Session:
         return self._reply
 
 
+def _made_before(task: Task) -> Decision | None:
+    """The decision that the task brings with it, unless it is still open."""
+    return None if task.decision is None or task.decision.pending else task.decision
+
+
 def _ledger(value: Ledger | str | Path | None) -> Ledger:
     if value is None:
-        return NoLedger()
+        return MemoryLedger()
     if isinstance(value, str | Path):
         from tierwise.ledger.sqlite import SQLiteLedger
 

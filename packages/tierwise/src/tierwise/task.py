@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
-from typing import Any, Literal, TypeAlias, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
 
 from tierwise.errors import ConfigError
 from tierwise.jsontext import DEEPEST, is_too_deep, read_json
+
+if TYPE_CHECKING:
+    from tierwise.context import Decision
 
 __all__ = ["Message", "Prompt", "Stakes", "Task", "Tool", "ToolCall", "Trust"]
 
@@ -17,6 +20,8 @@ Trust: TypeAlias = Literal["local", "approved", "any"]
 Stakes: TypeAlias = Literal["normal", "high"]
 
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
+
+_ROLES = frozenset(get_args(Role))
 
 CHARS_PER_TOKEN = 4
 """The rule of thumb behind every *estimated* token count; a provider's own count replaces it when it arrives."""
@@ -139,7 +144,7 @@ class Message:
         role: Any = value.get("role")
         if role == "developer":
             role = "system"
-        if role not in get_args(Role):
+        if role not in _ROLES:
             raise ConfigError(f"unknown message role {role!r}: {value!r}", setting="role", value=role)
         content, images = _content(value.get("content"))
         return cls(
@@ -211,6 +216,8 @@ class Task:
         stakes: `high` starts at a high tier, and no small-tier answer is conclusive by itself.
         min_tier: The lowest tier that may answer.
         max_tier: The highest tier that may answer.
+        decision: Who tries first, where that is decided already (by `Router.decide`, or by a person): no policy is
+            asked then.
         deadline: Seconds that the whole run may take.
         max_output_tokens: The longest answer, in tokens.
         native: The request in a framework's own form, for the backend that made it.
@@ -232,6 +239,7 @@ class Task:
     stakes: Stakes
     min_tier: str | None
     max_tier: str | None
+    decision: Decision | None
     deadline: float | None
     max_output_tokens: int | None
     native: Any = field(repr=False)
@@ -253,6 +261,7 @@ class Task:
         stakes: Stakes = "normal",
         min_tier: str | None = None,
         max_tier: str | None = None,
+        decision: Decision | None = None,
         deadline: float | None = None,
         max_output_tokens: int | None = None,
         native: Any = None,
@@ -282,6 +291,7 @@ class Task:
         put(self, "stakes", stakes)
         put(self, "min_tier", min_tier)
         put(self, "max_tier", max_tier)
+        put(self, "decision", decision)
         put(self, "deadline", deadline)
         put(self, "max_output_tokens", max_output_tokens)
         put(self, "native", native)

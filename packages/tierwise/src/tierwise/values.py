@@ -6,13 +6,15 @@ from collections.abc import Callable
 from dataclasses import fields
 from functools import lru_cache
 from operator import attrgetter
-from typing import Any, TypeVar
+from types import MemberDescriptorType
+from typing import Any, TypeAlias, TypeVar
 
 __all__ = ["evolve"]
 
 T = TypeVar("T")
 
-_put = object.__setattr__
+Put: TypeAlias = Callable[[Any, Any], None]
+"""Puts a value into one field."""
 
 
 def evolve(value: T, **changes: Any) -> T:
@@ -25,16 +27,27 @@ def evolve(value: T, **changes: Any) -> T:
         value: A frozen dataclass of two fields or more.
         **changes: Fields and their new values.
     """
-    names, read = _layout(type(value))
-    made = object.__new__(type(value))
-    for name, old in zip(names, read(value), strict=True):
-        _put(made, name, changes.pop(name) if name in changes else old)
-    if changes:
-        raise TypeError(f"{type(value).__name__} has no field {next(iter(changes))!r}")
+    kind = type(value)
+    puts, read = _layout(kind)
+    made = object.__new__(kind)
+    for put, old in zip(puts.values(), read(value), strict=True):
+        put(made, old)
+    for name, new in changes.items():
+        put = puts.get(name)
+        if put is None:
+            raise TypeError(f"{kind.__name__} has no field {name!r}")
+        put(made, new)
     return made
 
 
 @lru_cache(maxsize=64)
-def _layout(kind: Any) -> tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]:
-    names = tuple(field.name for field in fields(kind))
-    return names, attrgetter(*names)
+def _layout(kind: Any) -> tuple[dict[str, Put], Callable[[Any], tuple[Any, ...]]]:
+    names = [field.name for field in fields(kind)]
+    return {name: _put(kind, name) for name in names}, attrgetter(*names)
+
+
+def _put(kind: Any, name: str) -> Put:
+    slot = getattr(kind, name, None)
+    if isinstance(slot, MemberDescriptorType):
+        return slot.__set__
+    return lambda made, value: object.__setattr__(made, name, value)

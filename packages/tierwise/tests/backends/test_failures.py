@@ -69,6 +69,20 @@ def test_a_timeout_is_told_from_other_connection_errors() -> None:
     assert type(failure_of(ConnectionRefusedError())) is errors.UnavailableError
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("ModelTimeoutError", errors.CallTimeoutError),
+        ("ModelRequestTimeout", errors.CallTimeoutError),
+        ("ModelConnectionError", errors.UnavailableError),
+        ("ModelAPIError", errors.BadResponseError),
+    ],
+)
+def test_a_framework_s_own_names_for_them_are_known(name: str, kind: type[errors.BackendError]) -> None:
+    error = type(name, (type("ModelAPIError", (RuntimeError,), {}),), {})
+    assert type(failure_of(error("no answer"))) is kind
+
+
 def test_what_is_no_provider_s_error_propagates() -> None:
     assert failure_of(TypeError("a defect")) is None
     with pytest.raises(TypeError, match="a defect"), provider_failures():

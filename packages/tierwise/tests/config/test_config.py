@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from tierwise import Fleet, Router
+from tierwise import Fleet, Message, Router, Tool, ToolCall
 from tierwise.config import Config, load
 from tierwise.errors import ConfigError, ConfigFileError
 from tierwise.flow import Attempt
@@ -247,3 +247,61 @@ def test_a_backend_that_is_not_installed_names_its_package(write: Write) -> None
     with pytest.raises(ConfigError, match='pip install "tierwise-litellm"'):
         config.router()
     assert config.router(backends={"*": answer, "nobody": answer}).fleet.names == ("small", "large")
+
+
+AFTER = [
+    Message("user", "Find it."),
+    Message("assistant", tool_calls=(ToolCall("look", id="1"),)),
+    Message("tool", "nothing", name="look", tool_call_id="1"),
+]
+CIRCLE = [*AFTER, *AFTER[1:]]
+
+
+@pytest.mark.parametrize(
+    ("policy", "messages", "fields", "decided"),
+    [
+        ("", AFTER, {}, ("small", "large", "act step")),
+        ("act_step = false", AFTER, {}, ("small", None, "default")),
+        ('act_step = { tier = "large" }', AFTER, {}, ("small", None, "default")),
+        ('default = "small"', AFTER, {}, ("small", None, "always")),
+        ("", CIRCLE, {}, ("large", None, "stalled, over act step")),
+        ("stalled = false", CIRCLE, {}, ("small", "large", "act step")),
+        ("stalled = { repeats = 3 }", CIRCLE, {}, ("small", "large", "act step")),
+        ("", AFTER, {"node": "planner"}, ("large", None, "plan step")),
+        ("plan_step = false", AFTER, {"node": "planner"}, ("small", "large", "act step")),
+        ("plan_step = { first = true }", AFTER[:1], {}, ("large", None, "plan step")),
+        ('jobs = { reasoning = "small" }', AFTER[:1], {"job": "plan"}, ("small", None, "plan step")),
+        (
+            'plan_step = { tier = "large" }\njobs = { reasoning = "small" }',
+            AFTER,
+            {"job": "plan"},
+            ("large", None, "plan step"),
+        ),
+    ],
+)
+def test_step_rules_are_on_off_or_have_settings(
+    write: Write, policy: str, messages: list[Message], fields: dict[str, str], decided: tuple[str, str | None, str]
+) -> None:
+    decision = router(load(write(f"{MINIMAL}[policy]\n{policy}\n"))).decide(messages, tools=[Tool("look")], **fields)
+    assert (decision.tier, decision.then, decision.rule) == decided
+
+
+def test_rules_come_before_step_rules(write: Write) -> None:
+    rules = router(load(write(f'{MINIMAL}[[rules]]\nnode = "planner"\ntier = "small"\n')))
+    assert rules.decide(AFTER, tools=[Tool("look")], node="planner").rule == "rule"
+    assert rules.decide(AFTER, tools=[Tool("look")]).rule == "act step"
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("act_step = 3", "true or false"),
+        ("act_step = { prose = -1 }", "prose=-1"),
+        ("stalled = { repeat = 3 }", "did you mean 'repeats'"),
+        ('plan_step = { tier = "huge" }', "unknown tier 'huge'"),
+    ],
+)
+def test_a_wrong_step_rule_names_its_line(write: Write, setting: str, message: str) -> None:
+    with pytest.raises(ConfigFileError, match=message) as caught:
+        load(write(f"{MINIMAL}[policy]\n{setting}\n"))
+    assert caught.value.line == 5

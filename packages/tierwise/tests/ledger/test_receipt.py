@@ -343,3 +343,18 @@ def test_without_rich_print_works_and_the_table_names_what_is_missing(monkeypatc
     assert "a:small" in str(shown)
     with pytest.raises(MissingExtraError, match=r'pip install "tierwise\[cli\]"'):
         shown.__rich__()
+
+
+def test_it_is_taken_apart_by_agent_and_the_parts_add_up() -> None:
+    whole = receipt(
+        a_row("c1", role="writer"), a_row("c2", role="analyst", cost=None), a_row("c3"), a_row("c4", role="writer")
+    )
+    parts = whole.by("role")
+    assert {name: [row.call_id for row in part.rows] for name, part in parts.items()} == {
+        "writer": ["c1", "c4"],
+        "analyst": ["c2"],
+        "": ["c3"],
+    }
+    assert parts["writer"].cost == Decimal("0.004")
+    assert parts["analyst"].cost is None
+    assert sum(part.known_cost for part in parts.values()) == whole.known_cost

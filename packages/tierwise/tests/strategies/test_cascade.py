@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from tierwise.errors import AllModelsFailedError
 from tierwise.flow import Moved, Outcome, Prefix, Show, Verdict
-from tierwise.strategies import BestOf, Cascade, Single, Vote
+from tierwise.strategies import BestOf, Cascade, Single, Vote, act_only, prefix_logprob
 from tierwise.task import Task
 from tierwise.verifiers import NotEmpty
 
@@ -156,3 +156,9 @@ def test_no_more_than_the_task_allows(bench: Bench) -> None:
     ran: Ran = bench.run(Cascade(no), "x", Task("q", trust="local"))
     assert {a.model.name for a in ran.attempts} == {"small"}
     assert [a.tier for a in bench.run(Cascade(no), "x", Task("q", max_tier="medium")).attempts] == ["small", "medium"]
+
+
+def test_a_cascade_asks_for_the_log_probabilities_that_its_gate_reads(bench: Bench) -> None:
+    ran = bench.run(Cascade(yes, gate=prefix_logprob(-0.5)), "x")
+    assert ran.attempts[0].logprobs
+    assert not bench.run(Cascade(yes, gate=act_only()), "x").attempts[0].logprobs

@@ -254,6 +254,16 @@ def test_replies_come_in_order_and_the_last_repeats(provider: LoopbackProvider) 
     assert [chat(provider, "ollama")["message"]["content"] for _ in range(3)] == ["1", "2", "2"]
 
 
+@both_dialects
+def test_a_star_stands_for_every_model_without_a_script(provider: LoopbackProvider, dialect: str) -> None:
+    provider.on("*", Reply(text="any"))
+    provider.on("other", Reply(text="other"))
+    assert [message(dialect, chat(provider, dialect, model=m))["content"] for m in ("new", "other")] == ["any", "other"]
+    assert provider.count("new") == 1
+    _, _, listed = send(provider, "GET", "/api/tags")
+    assert [model["name"] for model in json.loads(listed)["models"]] == ["other"]
+
+
 def test_a_default_repeats_once_the_replies_are_used_up(provider: LoopbackProvider) -> None:
     provider.on("small", Reply(text="1"), default=Reply(text="rest"))
     assert [chat(provider, "ollama")["message"]["content"] for _ in range(3)] == ["1", "rest", "rest"]

@@ -5,7 +5,7 @@ from tierwise.backends.failures import failure_of, provider_failures
 from tierwise.backends.function import FunctionBackend
 from tierwise.backends.history import portable
 from tierwise.backends.local import is_cloud, is_loopback, runs_here
-from tierwise.backends.native import NativeBackend, native_models
+from tierwise.backends.native import NativeBackend, native_models, ported
 from tierwise.backends.registry import BackendLike, Backends
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "is_loopback",
     "native_models",
     "portable",
+    "ported",
     "provider_failures",
     "replay",
     "runs_here",

@@ -42,9 +42,9 @@ def portable(
         cache: Whether the target reads cache markers.
         alternating: Whether the target takes no two messages of the same role in a row; they are joined then.
     """
-    own = [_without_foreign(m, provider, cache) for m in messages]
-    paired = _paired([m for m in own if not _is_void(m)])
-    named = _with_ids(paired, provider)
+    own = [m for m in (_without_foreign(m, provider, cache) for m in messages) if not _is_void(m)]
+    acted = any(m.tool_calls or m.role == "tool" for m in own)
+    named = _with_ids(_paired(own), provider) if acted else own
     return tuple(_joined(named) if alternating else named)
 
 

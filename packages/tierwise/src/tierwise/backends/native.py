@@ -1,21 +1,24 @@
-"""What the backends of framework adapters share: which of the framework's model objects stands for which model."""
+"""What the backends of framework adapters share: which model object stands for which model, and histories that move."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from operator import is_
 from typing import TypeVar
 
 from tierwise.backends.base import Backend
+from tierwise.backends.history import portable
 from tierwise.errors import ConfigError, UnknownNameError
 from tierwise.fleet.fleet import Fleet
 from tierwise.fleet.model import ModelSpec
 from tierwise.fleet.price import FREE, Price
-from tierwise.task import Trust
+from tierwise.task import Message, Trust
 
-__all__ = ["NativeBackend", "native_models"]
+__all__ = ["NativeBackend", "native_models", "ported"]
 
 M = TypeVar("M")
+N = TypeVar("N")
 
 
 class NativeBackend(Backend):
@@ -68,3 +71,65 @@ def _named(fleet: Fleet, name: str) -> list[ModelSpec]:
             value=name,
         )
     return list(tier.models)
+
+
+def ported(
+    history: Sequence[tuple[N, Sequence[Message]]],
+    *,
+    provider: str,
+    write: Callable[[Sequence[Message]], Iterable[N]],
+    cache: bool = False,
+    alternating: bool = False,
+) -> list[N]:
+    """A framework's own messages as a model of the provider can read them: `portable` for what an adapter holds.
+
+    What `portable` leaves as it is keeps its native form, object for object; only what it changes or adds is written
+    anew. A native message that stands for several messages (a request with the results of several tools) is kept if
+    all of them are, and written anew as a whole otherwise. One that stands for none keeps its place.
+
+    Args:
+        history: The native messages in their order, each with the messages that it stands for. No message may stand
+            there twice.
+        provider: The target, as in a model's id; see `portable`.
+        write: Writes a run of messages in the native form.
+        cache: Whether the target reads cache markers.
+        alternating: Whether the target takes no two messages of the same role in a row.
+    """
+    own = [message for _, messages in history for message in messages]
+    said = portable(own, provider=provider, cache=cache, alternating=alternating)
+    if len(said) == len(own) and all(map(is_, said, own)):
+        return [native for native, _ in history]
+    return list(_rewritten(history, said, write))
+
+
+def _rewritten(
+    history: Sequence[tuple[N, Sequence[Message]]],
+    said: Sequence[Message],
+    write: Callable[[Sequence[Message]], Iterable[N]],
+) -> Iterator[N]:
+    places = {id(messages[0]): place for place, (_, messages) in enumerate(history) if messages}
+    changed: list[Message] = []
+    at = following = 0
+    while at < len(said):
+        place = places.get(id(said[at]))
+        kept = 0 if place is None else _unchanged(history[place][1], said, at)
+        if place is None or not kept:
+            changed.append(said[at])
+            at += 1
+            continue
+        yield from write(changed) if changed else ()
+        yield from _bare(history[following:place])
+        yield history[place][0]
+        changed, at, following = [], at + kept, max(following, place + 1)
+    yield from write(changed) if changed else ()
+    yield from _bare(history[following:])
+
+
+def _unchanged(messages: Sequence[Message], said: Sequence[Message], at: int) -> int:
+    """How many messages these are, if all of them stand in `said` from `at` on as they were; else none."""
+    here = said[at : at + len(messages)]
+    return len(here) if len(here) == len(messages) and all(map(is_, here, messages)) else 0
+
+
+def _bare(history: Iterable[tuple[N, Sequence[Message]]]) -> Iterator[N]:
+    return (native for native, messages in history if not messages)

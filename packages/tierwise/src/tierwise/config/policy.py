@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from tierwise.config.document import Table
 from tierwise.config.names import member, tier_name, tier_names
@@ -14,6 +15,7 @@ from tierwise.fleet.fleet import Fleet
 from tierwise.policies.base import Always, FirstOf, Policy, PolicyLike
 from tierwise.policies.classifier import Classifier
 from tierwise.policies.complexity import Complexity
+from tierwise.policies.default import default_policy
 from tierwise.policies.jobs import JOBS, JobTable, Kind
 from tierwise.policies.label_table import LabelTable
 from tierwise.policies.length import LongerThan
@@ -21,7 +23,8 @@ from tierwise.policies.needs import Needs
 from tierwise.policies.picks import Cheapest, Fastest
 from tierwise.policies.rule import Rule
 from tierwise.policies.session import SessionAffinity
-from tierwise.policies.steps import AfterError, HighStakes
+from tierwise.policies.stalled import Stalled
+from tierwise.policies.steps import ActStep, AfterError, HighStakes, PlanStep
 
 __all__ = ["read_policy"]
 
@@ -29,6 +32,9 @@ _CONDITIONS = ("job", "node", "role", "tags", "pattern")
 _POLICY = (
     "high_stakes",
     "after_error",
+    "plan_step",
+    "act_step",
+    "stalled",
     "labels",
     "jobs",
     "classifier",
@@ -37,6 +43,13 @@ _POLICY = (
     "prefer",
     "keep_session",
 )
+_PARTS: Mapping[str, Mapping[str, type]] = {
+    "plan_step": {"tier": str, "first": bool},
+    "act_step": {"tier": str, "prose": int},
+    "stalled": {"repeats": int, "steps": int},
+    "keep_session": {"release_after": float},
+}
+"""Policies that are switched on or off, or have settings of their own."""
 _ALONE = ("longer_than", "needs")
 _NEEDS = ("tools", "json_schema", "vision", "logprobs")
 _PICKS: Mapping[str, Callable[[PolicyLike], Policy]] = {"cheapest": Cheapest, "fastest": Fastest}
@@ -47,8 +60,9 @@ def read_policy(root: Table, fleet: Fleet, folder: Path) -> Policy | None:
     """The policy that a file describes; `None` if it says nothing.
 
     What is asked first: high stakes and errors, which no rule should hide; then the rules, in the order of the file;
-    then what outcomes say of a job, and what jobs mean; then, where they are wanted, a classifier and how involved the
-    request looks; then the default. A session is kept around all of that.
+    then whether the step plans; then what outcomes say of a job, and what jobs mean; then, where they are wanted, a
+    classifier and how involved the request looks; then the default. After a tool's result, what follows the rules says
+    who writes, and the lowest tier acts. Around all of that, an agent that is stalled goes up, and a session is kept.
 
     Args:
         root: The file.
@@ -61,32 +75,51 @@ def read_policy(root: Table, fleet: Fleet, folder: Path) -> Policy | None:
     rules = [_rule(table, fleet) for table in root.tables("rules")]
     table = root.table("policy")
     if table is None:
-        return FirstOf(HighStakes(), AfterError(), *rules, JobTable()) if rules else None
+        return default_policy(*rules) if rules else None
     table.only(_POLICY)
-    last = tier_name(table, "default", fleet)
-    members: list[Policy | None] = [
-        HighStakes(tier_name(table, "high_stakes", fleet)),
-        None if table.get("after_error", bool) is False else AfterError(),
-        *rules,
+    last, jobs = tier_name(table, "default", fleet), table.table("jobs")
+    answering = _first_of(
         _labels(table, fleet, folder),
-        _jobs(table.table("jobs"), fleet),
+        _jobs(jobs, fleet),
         _classifier(table, fleet),
         Complexity() if table.get("complexity", bool) else None,
         None if last is None else Always(last),
-    ]
-    return _wrapped(table, FirstOf(*(policy for policy in members if policy is not None)))
+    )
+    planning = None if jobs is None else tier_name(jobs, "reasoning", fleet)
+    policy = _first_of(
+        HighStakes(tier_name(table, "high_stakes", fleet)),
+        None if table.get("after_error", bool) is False else AfterError(),
+        *rules,
+        _part(table, "plan_step", fleet, partial(PlanStep, tier=planning), on=True),
+        _part(table, "act_step", fleet, partial(ActStep, answering), on=True) or answering,
+    )
+    return _wrapped(table, fleet, _part(table, "stalled", fleet, partial(Stalled, policy), on=True) or policy)
 
 
-def _wrapped(table: Table, policy: Policy) -> Policy:
+def _first_of(*policies: Policy | None) -> Policy:
+    return FirstOf(*(policy for policy in policies if policy is not None))
+
+
+def _wrapped(table: Table, fleet: Fleet, policy: Policy) -> Policy:
     prefer = table.one_of("prefer", _PICKS)
     if prefer is not None:
         policy = _PICKS[prefer](policy)
-    if not isinstance(table.as_dict().get("keep_session"), dict):
-        return SessionAffinity(policy) if table.get("keep_session", bool) else policy
-    inner = table.table("keep_session")
-    assert inner is not None  # noqa: S101 - told two lines above
-    inner.only(["release_after"])
-    return inner.build(SessionAffinity, policy, release_after=inner.get("release_after", float))
+    return _part(table, "keep_session", fleet, partial(SessionAffinity, policy), on=False) or policy
+
+
+def _part(table: Table, key: str, fleet: Fleet, make: Callable[..., Policy], *, on: bool) -> Policy | None:
+    """A policy that is on, off, or a table of its settings; `None` if it is off."""
+    if not isinstance(table.as_dict().get(key), dict):
+        given = table.get(key, bool)
+        return make() if given or (given is None and on) else None
+    inner = table.table(key)
+    assert inner is not None  # noqa: S101 - told above
+    inner.only(_PARTS[key])
+    fields: dict[str, Any] = {
+        name: tier_name(inner, name, fleet) if name == "tier" else inner.get(name, kind)
+        for name, kind in _PARTS[key].items()
+    }
+    return inner.build(make, **fields)
 
 
 def _rule(table: Table, fleet: Fleet) -> Policy:

@@ -151,7 +151,10 @@ class Fleet:
 
     def rank(self, name: str) -> int:
         """The place of a tier on the ladder, 0 for the smallest; specialists count as above the top."""
-        return next((i for i, t in enumerate(self.ladder) if t.name == name), len(self.ladder))
+        for i, tier in enumerate(self.ladder):
+            if tier.name == name:
+                return i
+        return len(self.ladder)
 
     def map(self, change: Callable[[ModelSpec], ModelSpec]) -> Fleet:
         """The same fleet with every model changed."""

@@ -123,8 +123,14 @@ def _provider_id(prefix: str) -> str:
 
 
 def _find(prefix: str, name: str) -> types.ModelInfo | None:
-    snapshot = get_snapshot()
-    provider = next((p for p in snapshot.providers if p.id == _provider_id(prefix)), None)
+    return _found(prefix, name, id(get_snapshot()))
+
+
+@lru_cache(maxsize=1024)
+def _found(prefix: str, name: str, snapshot_id: int) -> types.ModelInfo | None:
+    """What the catalogue says of a model: a search of all its providers, so it is made once for each state of it."""
+    snapshot, wanted = get_snapshot(), _provider_id(prefix)
+    provider = next((p for p in snapshot.providers if p.id == wanted), None)
     if provider is None:  # asking by id would match a part of it: `my-openai-proxy` would have OpenAI's prices
         return None
     try:

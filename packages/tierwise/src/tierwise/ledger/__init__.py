@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING
 
 from tierwise.lazy import lazily
-from tierwise.ledger.base import Ledger, NoLedger
+from tierwise.ledger.base import Ledger, NoLedger, Readable
+from tierwise.ledger.memory import MemoryLedger
 from tierwise.ledger.receipt import Receipt, Saving
 from tierwise.ledger.rows import Row
 
@@ -12,4 +13,4 @@ if TYPE_CHECKING:
 else:
     __getattr__ = lazily(__name__, {"SQLiteLedger": "sqlite"})
 
-__all__ = ["Ledger", "NoLedger", "Receipt", "Row", "SQLiteLedger", "Saving"]
+__all__ = ["Ledger", "MemoryLedger", "NoLedger", "Readable", "Receipt", "Row", "SQLiteLedger", "Saving"]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 from tierwise.flow import Outcome
 from tierwise.ledger.rows import Row
 from tierwise.task import Task
 
-__all__ = ["Ledger", "NoLedger"]
+__all__ = ["Ledger", "NoLedger", "Readable"]
 
 
 class Ledger(Protocol):
@@ -31,8 +32,17 @@ class Ledger(Protocol):
         ...
 
 
+@runtime_checkable
+class Readable(Protocol):
+    """A ledger whose rows can be read again: what `Router.receipt` needs."""
+
+    def rows(self, *, run: str | None = None, session: str | None = None) -> Sequence[Row]:
+        """The calls of a run, or of a session, in the order in which they began."""
+        ...
+
+
 class NoLedger:
-    """Keeps nothing beyond the run; its receipt is complete all the same."""
+    """Keeps nothing beyond the run; the receipt of its reply is complete all the same."""
 
     def begin(self, row: Row, task: Task) -> None:
         """See `Ledger`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from tierwise.fleet.model import ModelSpec
 from tierwise.fleet.pricing import Pricing
@@ -88,6 +88,19 @@ class Receipt:
     def latency(self) -> float:
         """Seconds that the calls took together, as if one after the other."""
         return sum(r.latency or 0.0 for r in self.rows)
+
+    def by(self, name: Literal["job", "model", "node", "role", "session", "tier"]) -> dict[str, Receipt]:
+        """The same calls taken apart, in the order of their first: one for each agent (`role`), step (`node`) or tier.
+
+        A call that does not say is under the empty text. The parts add up to the whole; a saving is the whole's alone.
+
+        Args:
+            name: The field of a row by which they are told apart.
+        """
+        parts: dict[str, list[Row]] = {}
+        for row in self.rows:
+            parts.setdefault(getattr(row, name) or "", []).append(row)
+        return {value: Receipt(tuple(rows)) for value, rows in parts.items()}
 
     def to_json(self, *, indent: int | None = 2) -> str:
         """The receipt as JSON: totals, saving and rows. USD are decimal texts; `null` is unknown."""

@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 
 from tierwise.fleet.price import Usage
 from tierwise.flow import Purpose
+from tierwise.values import evolve
 
 __all__ = ["CallState", "Row"]
 
@@ -66,3 +67,10 @@ class Row:
     """Whether `evidence` may repeat words of the request or of a model; see `Verdict`."""
     error_type: str | None = None
     error: str | None = None
+
+    @property
+    def plain(self) -> Row:
+        """The same row without what may repeat words of a request or an answer: no error text, no quoting evidence."""
+        if self.error is None and not (self.quotes and self.evidence):
+            return self
+        return evolve(self, error=None, evidence="" if self.quotes else self.evidence)

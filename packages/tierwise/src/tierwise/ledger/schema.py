@@ -109,6 +109,7 @@ def values(
         prompt: What is kept of the prompt, by column.
         outcome: What came back, for the answer.
     """
+    row = row if content else row.plain
     usage = row.usage
     known: dict[str, Any] = {name: getattr(row, name) for name in _ROW}
     known |= {name: None if usage is None else getattr(usage, name) for name in _USAGE}
@@ -120,9 +121,6 @@ def values(
         if outcome.tool_calls:
             calls = [{"name": c.name, "arguments": c.malformed or dict(c.arguments)} for c in outcome.tool_calls]
             known["answer_calls"] = json.dumps(calls, ensure_ascii=False, default=str)
-    if not content:
-        known["error"] = None
-        known["evidence"] = "" if row.quotes else row.evidence
     return tuple([v if v is None else _storable(v) for v in map(known.get, COLUMNS)])
 
 

@@ -7,7 +7,9 @@ from tierwise.policies.base import Always, FirstOf, FunctionPolicy, Policy, Poli
 from tierwise.policies.default import default_policy
 from tierwise.policies.jobs import JOBS, JobTable
 from tierwise.policies.rule import Rule
-from tierwise.policies.steps import AfterError, HighStakes
+from tierwise.policies.session import SessionAffinity
+from tierwise.policies.stalled import Stalled
+from tierwise.policies.steps import ActStep, AfterError, HighStakes, PlanStep
 
 if TYPE_CHECKING:
     from tierwise.policies.classifier import Classifier
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from tierwise.policies.needs import Needs
     from tierwise.policies.outcomes import Cell
     from tierwise.policies.picks import Cheapest, Fastest
-    from tierwise.policies.session import SessionAffinity
+    from tierwise.policies.roles import JobHint, job_hint
 else:
     __getattr__ = lazily(
         __name__,
@@ -30,12 +32,14 @@ else:
             "Cell": "outcomes",
             "Cheapest": "picks",
             "Fastest": "picks",
-            "SessionAffinity": "session",
+            "JobHint": "roles",
+            "job_hint": "roles",
         },
     )
 
 __all__ = [
     "JOBS",
+    "ActStep",
     "AfterError",
     "Always",
     "Cell",
@@ -46,14 +50,18 @@ __all__ = [
     "FirstOf",
     "FunctionPolicy",
     "HighStakes",
+    "JobHint",
     "JobTable",
     "LabelTable",
     "LongerThan",
     "Needs",
+    "PlanStep",
     "Policy",
     "PolicyLike",
     "Rule",
     "SessionAffinity",
+    "Stalled",
     "as_policy",
     "default_policy",
+    "job_hint",
 ]

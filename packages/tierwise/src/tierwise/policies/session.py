@@ -19,12 +19,13 @@ _MILLION = Decimal(1_000_000)
 
 
 class SessionAffinity(Policy):
-    """Keeps a session on the tier that last answered it, unless another policy wants to go up.
+    """Keeps a session on the tier that last answered it, unless another policy wants to go up, or is firm.
 
     A prompt cache belongs to one model: a session that goes down a tier pays the full input price for its whole history
     once more. The decision shows what that is estimated to cost (`cache_loss`): the cached prompt tokens, times the
     session's model's input price less its price for cached input; unknown where the price is. To or from a specialist,
-    which is chosen for what it can do, the other policy is followed. Abstains where the task has no session, or the
+    which is chosen for what it can do, the other policy is followed. A firm decision is one about this very
+    step (`PlanStep`, `ActStep`, `Stalled`). Abstains where the task has no session, or the
     session was never answered, and the other policy abstains.
 
     Args:
@@ -74,7 +75,7 @@ class SessionAffinity(Policy):
             return Decision(tier, rule="session", reason=f"the session is on {tier}", cache_loss=loss)
         if wanted.tier == tier:
             return wanted
-        if _goes_up(tier, wanted.tier, context.fleet):
+        if wanted.firm or _goes_up(tier, wanted.tier, context.fleet):
             return replace(wanted, cache_loss=loss)
         return replace(
             wanted,

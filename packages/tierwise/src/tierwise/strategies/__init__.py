@@ -2,13 +2,13 @@
 
 from typing import TYPE_CHECKING
 
+from tierwise.gates import act_only, prefix_logprob
 from tierwise.lazy import lazily
 from tierwise.strategies.base import Member, Strategy
 from tierwise.strategies.cascade import Cascade, Single
 
 if TYPE_CHECKING:
     from tierwise.strategies.best_of import BestOf
-    from tierwise.strategies.gates import act_only, prefix_logprob
     from tierwise.strategies.observe import Observe
     from tierwise.strategies.perspectives import Perspectives
     from tierwise.strategies.sandwich import Sandwich
@@ -19,8 +19,6 @@ else:
         __name__,
         {
             "BestOf": "best_of",
-            "act_only": "gates",
-            "prefix_logprob": "gates",
             "Observe": "observe",
             "Perspectives": "perspectives",
             "Sandwich": "sandwich",

@@ -17,7 +17,22 @@ from tierwise.errors import (
 )
 from tierwise.fleet.fleet import Tier
 from tierwise.fleet.model import ModelSpec
-from tierwise.flow import Attempt, Flow, Judged, Moved, Outcome, Purpose, Show, Verdict, call, gather, note, revised
+from tierwise.flow import (
+    Attempt,
+    Flow,
+    Gate,
+    Judged,
+    Moved,
+    Outcome,
+    Prefix,
+    Purpose,
+    Show,
+    Verdict,
+    call,
+    gather,
+    note,
+    revised,
+)
 from tierwise.task import Task
 from tierwise.values import evolve
 from tierwise.verifiers.base import Verifier
@@ -30,6 +45,7 @@ __all__ = [
     "answer_of",
     "answers",
     "as_members",
+    "closed",
     "failed_all",
     "first_answer",
     "first_of",
@@ -74,6 +90,14 @@ Failure: TypeAlias = "AllModelsFailedError | RoutingError"
 def shown(task: Task) -> Show:
     """How the answer that nothing judges is called: shown live, unless its shape has to be checked first."""
     return Show.LIVE if task.output_schema is None else Show.HOLD
+
+
+def closed(gate: Gate | None, outcome: Outcome) -> bool:
+    """True if a gate closed the draft. One that was held, as inside of another strategy, is shown to the gate whole."""
+    if gate is None or outcome.aborted or outcome.committed:
+        return outcome.aborted
+    whole = Prefix(outcome.text, outcome.tool_calls, outcome.logprobs or (), True, outcome.attempt.task)
+    return gate(whole) == "abort"
 
 
 def first_answer(task: Task, tier: Tier, *, before: Sequence[Outcome] = (), **fields: Any) -> Flow[Outcome]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 from tierwise.context import Context
 from tierwise.errors import AllModelsFailedError
 from tierwise.fleet.fleet import Tier
 from tierwise.flow import Flow, Gate, Outcome, Show, held, note
-from tierwise.strategies.base import Strategy, answer_of, first_answer, first_of, judged, moved, shown
-from tierwise.strategies.gates import wants_logprobs
+from tierwise.gates import wants_logprobs
+from tierwise.strategies.base import Strategy, answer_of, closed, first_answer, first_of, judged, moved, shown
 from tierwise.task import Task
 from tierwise.verifiers.base import VerifierLike, as_verifier
 from tierwise.verifiers.default import default_verifier
@@ -21,7 +21,8 @@ __all__ = ["Cascade", "Single"]
 class Single(Strategy):
     """The starting tier answers, shown live. Fallbacks: the rest of that tier, then the tiers above it.
 
-    A typed output is held until it is checked.
+    A typed output is held until it is checked. Where the decision has a gate, the starting tier acts under it, and the
+    tier that goes on answers.
 
     Args:
         verifier: What is said of the answer, for the record: as much of it as costs nothing.
@@ -32,7 +33,25 @@ class Single(Strategy):
 
     def flow(self, task: Task, context: Context) -> Flow[Outcome]:
         """See `Strategy`."""
-        return (yield from first_of(task, context.climb(), show=shown(task), reason=_reason(context)))
+        reason, tiers = _reason(context), context.climb(gated=True)
+        failed: list[Outcome] = []
+        if context.gate is not None:
+            acting, *tiers = tiers
+            fields: dict[str, Any] = {"purpose": "draft", "show": Show.GATED, "gate": context.gate}
+            try:
+                outcome = yield from first_answer(task, acting, reason=reason, **fields)
+            except AllModelsFailedError as error:
+                failed.extend(error.outcomes)
+                reason = f"fallback: {acting.name} failed"
+            else:
+                if not closed(context.gate, outcome):
+                    return outcome
+                failed.append(outcome)
+                reason = f"escalation: the gate closed {acting.name}"
+        try:
+            return (yield from first_of(task, tiers, show=shown(task), reason=reason))
+        except AllModelsFailedError as error:
+            raise AllModelsFailedError([*failed, *error.outcomes]) from error
 
 
 class Cascade(Strategy):
@@ -45,8 +64,10 @@ class Cascade(Strategy):
     Args:
         verifier: What judges a draft; by default its shape, and for prose a judge on the next higher tier.
         on_unverified: What to do when all verifiers abstain.
-        gate: A pure function of a streamed draft's prefix that may commit to it, or abort it, before its end.
-        each: What happens at each tier below the top; one call by default. A vote, for example.
+        gate: A pure function of a streamed draft's prefix that may commit to it, or abort it, before its end. At the
+            starting tier, a gate of the decision takes its place.
+        each: What happens at each tier below the top; one call by default. A vote, for example. A starting tier that
+            the decision puts under a gate makes one call.
     """
 
     def __init__(
@@ -67,20 +88,20 @@ class Cascade(Strategy):
         failed: list[Outcome] = []
         unverified: Outcome | None = None
         reason = _reason(context)
-        tiers = context.climb()
-        for tier in tiers:
+        tiers = context.climb(gated=True)
+        for tier, gate in zip(tiers, self._gates(context, tiers), strict=True):
             top = tier is tiers[-1]
             if failed:
                 yield from note(moved(failed[-1], tier))
             try:
-                outcome = yield from self._try(task, context, tier, top, reason=reason, before=failed)
+                outcome = yield from self._try(task, context, tier, top, gate, reason=reason, before=failed)
             except AllModelsFailedError as error:
                 failed.extend(error.outcomes)
                 reason = f"fallback: {tier.name} failed"
                 continue
             if outcome.committed or (top and shown(task) == Show.LIVE):
                 return outcome
-            if outcome.aborted:
+            if closed(gate, outcome):
                 failed.append(outcome)
                 reason = f"escalation: the gate closed {tier.name}"
                 continue
@@ -94,16 +115,24 @@ class Cascade(Strategy):
             return unverified
         raise AllModelsFailedError(failed)
 
-    def _try(self, task: Task, context: Context, tier: Tier, top: bool, **told: Any) -> Flow[Outcome]:
-        if self._each is not None and not top:
+    def _gates(self, context: Context, tiers: Sequence[Tier]) -> list[Gate | None]:
+        """The gate of each tier; the decision's is for the first."""
+        own = self._gate if self._each is None else None
+        gates = [*[own] * (len(tiers) - 1), None]
+        return gates if context.gate is None else [context.gate, *gates[1:]]
+
+    def _try(
+        self, task: Task, context: Context, tier: Tier, top: bool, gate: Gate | None, **told: Any
+    ) -> Flow[Outcome]:
+        if self._each is not None and not top and gate is None:
             # Held, whatever it would show by itself: its answer is a draft here.
             return (yield from held(answer_of(self._each, task, context.at(tier), purpose="draft")))
         fields: dict[str, Any] = {"purpose": "draft", "show": Show.HOLD}
-        if self._gate is not None and not top:
-            fields = {"purpose": "draft", "show": Show.GATED, "gate": self._gate}
+        if gate is not None:
+            fields = {"purpose": "draft", "show": Show.GATED, "gate": gate}
         if top:
             fields = {"purpose": "answer", "show": shown(task)}
-        wanted = self._verifier.wants_logprobs or wants_logprobs(self._gate)
+        wanted = self._verifier.wants_logprobs or wants_logprobs(gate)
         return (yield from first_answer(task, tier, logprobs=wanted, **fields, **told))
 
     def _accepts(self, outcome: Outcome) -> bool:

@@ -1,8 +1,10 @@
-"""A pytest plugin that forbids real calls, and lends a Redis server. It does nothing until it is asked to.
+"""A pytest plugin that forbids real calls, and lends servers to make calls to. It does nothing until it is asked to.
 
 - `tierwise_forbid_network = true` in pytest's settings, or `TIERWISE_FORBID_NETWORK=1`: for all tests.
 - the fixture `tierwise_forbid_network`: for one test.
 - the fixture `tierwise_redis`: the address of a Redis server that is started for the tests.
+
+- the fixture `tierwise_provider`: a scripted provider on this machine, in place of Ollama and of OpenAI.
 
 Only this machine can be reached where calls are forbidden. A test that tries to reach another fails, even if a library
 swallowed the error.
@@ -12,14 +14,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tierwise.testing.provider import LoopbackProvider
 
 __all__ = [
     "pytest_addoption",
     "pytest_runtest_call",
     "pytest_runtest_protocol",
     "tierwise_forbid_network",
+    "tierwise_provider",
     "tierwise_redis",
 ]
 
@@ -83,6 +90,19 @@ def tierwise_redis() -> Generator[str]:
         pytest.skip(str(error))
     with server:
         yield server.url
+
+
+@pytest.fixture
+def tierwise_provider(monkeypatch: pytest.MonkeyPatch) -> Generator[LoopbackProvider]:
+    """A `LoopbackProvider` to which the environment points the clients of Ollama and of OpenAI."""
+    from tierwise.testing.provider import LoopbackProvider
+
+    with LoopbackProvider() as provider:
+        monkeypatch.setenv("OLLAMA_HOST", provider.url)
+        monkeypatch.setenv("OLLAMA_BASE_URL", provider.openai_url)
+        monkeypatch.setenv("OPENAI_BASE_URL", provider.openai_url)
+        monkeypatch.setenv("OPENAI_API_KEY", "key")
+        yield provider
 
 
 _BLOCKED = pytest.StashKey[list[str]]()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import unicodedata
-
+from tierwise.ledger.render.columns import width
 from tierwise.ledger.render.sheet import HEADINGS, Line, Sheet
 
 __all__ = ["plain"]
@@ -15,7 +14,7 @@ _SHORT = HEADINGS.index("verdict")
 def plain(sheet: Sheet) -> str:
     """The sheet as text."""
     lines = [line for run in sheet.runs for line in run.lines]
-    widths = [max(map(_width, column)) for column in zip(HEADINGS, *(line.cells for line in lines), strict=False)]
+    widths = [max(map(width, column)) for column in zip(HEADINGS, *(line.cells for line in lines), strict=False)]
     out = [sheet.title]
     if lines:
         out += ["", _row(HEADINGS, widths)]
@@ -42,9 +41,4 @@ def _is_long(name: str, cell: str) -> bool:
 
 
 def _row(cells: tuple[str, ...], widths: list[int]) -> str:
-    return "  ".join(c + " " * (w - _width(c)) for c, w in zip(cells[:_SHORT], widths, strict=False)).rstrip()
-
-
-def _width(text: str) -> int:
-    """Columns in a terminal: East Asian letters take two, combining marks none."""
-    return sum(0 if unicodedata.combining(c) else 1 + (unicodedata.east_asian_width(c) in "WF") for c in text)
+    return "  ".join(c + " " * (w - width(c)) for c, w in zip(cells[:_SHORT], widths, strict=False)).rstrip()

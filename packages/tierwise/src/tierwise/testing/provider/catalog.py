@@ -39,6 +39,10 @@ class ModelCard:
     pull_error: str | None = None
 
 
+ANY = "*"
+"""In place of a name: every model that is not known by its own."""
+
+
 class Catalog:
     """The known models, which of them are loaded, and how they embed. Thread-safe."""
 
@@ -54,7 +58,15 @@ class Catalog:
             self._cards[card.name] = card
 
     def known(self, name: str) -> ModelCard | None:
-        """The card of a model, pulled or not; `name:latest` is `name`."""
+        """The card of a model, pulled or not; `name:latest` is `name`, and `*` stands for every other."""
+        card = self.own(name)
+        if card is not None or not name:
+            return card
+        other = self.own(ANY)
+        return None if other is None else replace(other, name=name)
+
+    def own(self, name: str) -> ModelCard | None:
+        """The card of a model that has one of its own."""
         with self._lock:
             return self._cards.get(name) or self._cards.get(name.removesuffix(":latest"))
 
@@ -66,7 +78,7 @@ class Catalog:
     def pulled(self) -> list[ModelCard]:
         """The models that can answer, in the order in which they became known."""
         with self._lock:
-            return [card for card in self._cards.values() if card.pulled]
+            return [card for card in self._cards.values() if card.pulled and card.name != ANY]
 
     def pull(self, card: ModelCard) -> None:
         """Make a model able to answer."""

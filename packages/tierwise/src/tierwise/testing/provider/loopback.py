@@ -76,12 +76,12 @@ class LoopbackProvider:
         """Script a model, in place of its earlier script.
 
         Args:
-            model: The model's name. `name:latest` is the same model as `name`.
+            model: The model's name. `name:latest` is the same model as `name`; `*` is every model without a script.
             replies: The replies in order; a function gets the request and returns the reply. The last one repeats.
             default: What repeats instead, once the replies are used up.
         """
         self._routes.models[model] = Script(replies, default)
-        if self._catalog.known(model) is None:
+        if self._catalog.own(model) is None:
             self._catalog.put(ModelCard(name=model))
 
     def on_path(self, path: str, *replies: Reply | ReplyFunction, default: Reply | ReplyFunction | None = None) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeAlias, cast
 
 from tierwise.testing.provider import ollama_dialect as ollama
 from tierwise.testing.provider import openai_dialect as openai
-from tierwise.testing.provider.catalog import Catalog, ModelCard
+from tierwise.testing.provider.catalog import ANY, Catalog, ModelCard
 from tierwise.testing.provider.plan import Plan, whole
 from tierwise.testing.provider.script import JsonObject, Reply, Request, Script
 
@@ -88,7 +88,7 @@ class Routes:
         if problem := dialect.invalid(request):
             return dialect.failure(400, problem), Reply()
         if reply is None:
-            script = card and self.models.get(card.name)
+            script = card and (self.models.get(card.name) or self.models.get(ANY))
             if card is None or script is None:
                 return dialect.missing(request), Reply()
             if problem := dialect.incapable(request, card):

@@ -1,4 +1,7 @@
-"""Gates: pure functions of what has come of a streamed draft, that show it early or close it early."""
+"""Gates: pure functions of what has come of a streamed draft, that show it early or close it early.
+
+They are values: a decision that carries one can be compared, copied and stored.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,18 @@ from tierwise.task import Task, ToolCall
 from tierwise.verifiers.output import tool_call_error
 
 __all__ = ["act_only", "prefix_logprob", "wants_logprobs"]
+
+
+@dataclass(frozen=True, slots=True)
+class _ActOnly:
+    prose: int
+
+    def __call__(self, prefix: Prefix) -> GateAnswer:
+        if prefix.tool_calls:
+            return _call(prefix.task, prefix.tool_calls)
+        if prefix.may_be_call or (len(prefix.text.strip()) <= self.prose and not prefix.done):
+            return "undecided"
+        return "abort"
 
 
 def act_only(*, prose: int = 0) -> Gate:
@@ -28,15 +43,7 @@ def act_only(*, prose: int = 0) -> Gate:
     """
     if prose < 0:
         raise ConfigError(f"prose={prose!r} must be zero or more", setting="prose", value=prose)
-
-    def gate(prefix: Prefix) -> GateAnswer:
-        if prefix.tool_calls:
-            return _call(prefix.task, prefix.tool_calls)
-        if prefix.may_be_call or (len(prefix.text.strip()) <= prose and not prefix.done):
-            return "undecided"
-        return "abort"
-
-    return gate
+    return _ActOnly(prose)
 
 
 def _call(task: Task | None, calls: tuple[ToolCall, ...]) -> GateAnswer:

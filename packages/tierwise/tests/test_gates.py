@@ -7,10 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tierwise.errors import ConfigError
 from tierwise.flow import Gate, Prefix
-from tierwise.strategies import Cascade, act_only, prefix_logprob
+from tierwise.strategies import act_only, prefix_logprob
 from tierwise.task import Task, Tool, ToolCall
-
-from .conftest import Bench, yes
 
 TASK = Task(
     "q",
@@ -74,12 +72,6 @@ def test_prefix_logprob_reads_the_first_tokens(prefix: Prefix, answer: str) -> N
 def test_a_wrong_setting_is_named(make: Any) -> None:
     with pytest.raises(ConfigError, match=r"(prose|threshold|tokens)="):
         make()
-
-
-def test_a_cascade_asks_for_the_log_probabilities_that_its_gate_reads(bench: Bench) -> None:
-    ran = bench.run(Cascade(yes, gate=prefix_logprob(-0.5)), "x")
-    assert ran.attempts[0].logprobs
-    assert not bench.run(Cascade(yes, gate=act_only()), "x").attempts[0].logprobs
 
 
 Calls = st.lists(

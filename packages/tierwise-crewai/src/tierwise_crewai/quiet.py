@@ -1,0 +1,77 @@
+"""CrewAI's LLMs without their voice: a copy that answers, and tells only the one who asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from crewai import BaseLLM
+
+__all__ = ["Quiet", "Shown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A piece of an answer, as an LLM would have shown it to those who follow its stream."""
+
+    text: str = ""
+    thinking: str = ""
+    call: bool = False
+    """It is a piece of a tool call."""
+    event: dict[str, Any] = field(default_factory=dict[str, Any])
+    """What the LLM says of it."""
+
+
+class Quiet:
+    """A copy of an LLM for one call, with settings and counters of its own, that emits none of its events.
+
+    Drafts and judges are nobody's business but the router's: their events would show rejected answers to those who
+    follow a stream, and be counted in the usage of flows. An LLM that goes through LiteLLM emits some past its methods.
+
+    Args:
+        llm: The LLM; it is left as it is.
+        update: Settings of the copy.
+        show: Is given each piece of a streamed answer.
+
+    Attributes:
+        llm: The copy.
+        counted: Its token counters.
+        finish_reason: Why the model stopped, where the LLM has said so.
+    """
+
+    __slots__ = ("_show", "counted", "finish_reason", "llm")
+
+    def __init__(self, llm: BaseLLM, update: Mapping[str, Any], show: Callable[[Shown], None] | None) -> None:
+        self.llm = llm.model_copy(update=update)
+        self.finish_reason: str | None = None
+        self._show = show
+        private: dict[str, Any] = self.llm.__pydantic_private__ or {}
+        self.counted: dict[str, int] = dict.fromkeys(private["_token_usage"], 0)
+        private["_token_usage"] = self.counted
+        # On this copy alone; pydantic would take the names for private attributes.
+        vars(self.llm).update(
+            _emit_call_started_event=_nothing,
+            _emit_call_failed_event=_nothing,
+            _emit_call_denied_event=_nothing,
+            _emit_call_completed_event=self._completed,
+            _handle_emit_call_events=self._completed,
+            _emit_stream_chunk_event=self._chunk,
+            _emit_thinking_chunk_event=self._thinking,
+        )
+
+    def _completed(self, *args: Any, finish_reason: str | None = None, **kwargs: Any) -> None:
+        self.finish_reason = finish_reason
+
+    def _chunk(self, chunk: str, *args: Any, **event: Any) -> None:
+        if self._show is not None:
+            call = event.get("tool_call") is not None
+            self._show(Shown("" if call else chunk, call=call, event={"chunk": chunk, **event}))
+
+    def _thinking(self, chunk: str, *args: Any, **event: Any) -> None:
+        if self._show is not None:
+            self._show(Shown(thinking=chunk, event={"chunk": chunk, **event}))
+
+
+def _nothing(*args: Any, **kwargs: Any) -> None:
+    pass

@@ -6,6 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from tierwise import Telemetry
 from tierwise.testing.provider import LoopbackProvider
 
 from .scene import CANARY, STREAMED, WAYS, Scene, Way
@@ -27,7 +31,12 @@ def scene(
     folder = tmp_path / "kept"
     folder.mkdir()
     before = set(threading.enumerate())
-    made = Scene(provider, folder)
+    exporter, tracers = InMemorySpanExporter(), TracerProvider()
+    tracers.add_span_processor(SimpleSpanProcessor(exporter))
+    telemetry = Telemetry(tracer_provider=tracers, content=True)
+    made = Scene(
+        provider, folder, telemetry=telemetry, spans=lambda: [s.to_json() for s in exporter.get_finished_spans()]
+    )
     with caplog.at_level(logging.DEBUG, logger="tierwise"):
         yield made
     made.check(caplog.text)

@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 import io
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import rich.console
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from tierwise import Fleet, ModelSpec, Price, Reply, Router, Task, Telemetry, Tier
+from tierwise.backends import Backend
 from tierwise.errors import RunError, TierwiseError
 from tierwise.flow import Outcome
 from tierwise.ledger import Receipt, SQLiteLedger
@@ -94,7 +92,10 @@ class Scene:
     """Calls were cancelled, some of them maybe before their request had left: there may be more rows than requests."""
     records: bool = True
     """False where the ledger itself is what fails."""
-    spans: InMemorySpanExporter = field(default_factory=InMemorySpanExporter)
+    telemetry: Telemetry | None = None
+    spans: Callable[[], Sequence[str]] = tuple
+    """What was traced, as text."""
+    prefix: str = "ollama"
     _ledger: SQLiteLedger | None = None
 
     @property
@@ -111,7 +112,8 @@ class Scene:
         self._ledger = ledger
         return ledger
 
-    def backend(self, **options: Any) -> OllamaBackend:
+    def backend(self, **options: Any) -> Backend:
+        """What calls the provider, in its Ollama dialect."""
         return OllamaBackend(self.provider.url, **options)
 
     def fleet(self, *tiers: str, **models: Mapping[str, Any]) -> Fleet:
@@ -119,7 +121,7 @@ class Scene:
 
         def spec(name: str, place: int) -> ModelSpec:
             settings: dict[str, Any] = {"price": Price(place, place), **models.get(name, {})}
-            return ModelSpec(f"ollama:{name}", **settings)
+            return ModelSpec(f"{self.prefix}:{name}", **settings)
 
         return Fleet(
             [Tier(t.split("+")[0], [spec(n, i) for n in t.split("+")]) for i, t in enumerate(tiers, 1)],
@@ -127,19 +129,14 @@ class Scene:
 
     def router(self, *tiers: str, fleet: Fleet | None = None, **options: Any) -> Router:
         settings: dict[str, Any] = {
-            "backends": {"ollama": self.backend()},
+            "backends": {self.prefix: self.backend()},
             "limits": [self.budget],
             "state": self.state,
             "ledger": self.ledger,
-            "telemetry": self._telemetry(),
+            "telemetry": self.telemetry,
         }
         chosen = fleet if fleet is not None else self.fleet(*(tiers or ("small", "large")))
         return Router(chosen, **(settings | options))
-
-    def _telemetry(self) -> Telemetry:
-        tracers = TracerProvider()
-        tracers.add_span_processor(SimpleSpanProcessor(self.spans))
-        return Telemetry(tracer_provider=tracers, content=True)
 
     def ask(self, router: Router, task: Task | Prompt = "Say hello.", way: Way = "run", **fields: Any) -> Got:
         """Asks in one of the four ways; errors that Tierwise raises on purpose are given back."""
@@ -182,7 +179,7 @@ class Scene:
     def _written(self, rows: Sequence[Row], log: str) -> Iterator[str]:
         yield log
         yield from self.said
-        yield from (span.to_json() for span in self.spans.get_finished_spans())
+        yield from self.spans()
         for file in self.folder.iterdir():
             if file.is_file():
                 yield file.read_bytes().decode("latin-1")

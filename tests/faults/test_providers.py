@@ -15,6 +15,7 @@ from tierwise.errors import (
     UnavailableError,
 )
 from tierwise.testing.provider import Reply
+from tierwise_ollama import OllamaBackend
 
 from .scene import Scene, Way, tool
 
@@ -100,11 +101,10 @@ def test_fault_07_a_refusal_by_all_is_no_answer(scene: Scene, way: Way) -> None:
 
 def test_fault_08_a_server_that_is_not_there_is_passed_over(scene: Scene, way: Way) -> None:
     scene.provider.on("large", HELLO)
-    absent = scene.backend()
     fleet = Fleet([Tier("small", "mine:small"), Tier("large", ModelSpec("ollama:large", price=Price(1, 1)))])
-    absent_url = absent.url.rpartition(":")[0] + ":9"
-    gone = type(absent)(absent_url)
-    router = scene.router(fleet=fleet, strategy=Single(), backends={"ollama": scene.backend(), "mine": gone})
+    router = scene.router(
+        fleet=fleet, strategy=Single(), backends={"ollama": scene.backend(), "mine": OllamaBackend("127.0.0.1:9")}
+    )
     got = scene.ask(router, way=way)
     scene.unreached = 1
     assert got.answer.model == "ollama:large"

@@ -127,7 +127,10 @@ def test_python(
     provider: LoopbackProvider,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
+    request: pytest.FixtureRequest,
 ) -> None:
+    if "REDIS_URL" in example.source:
+        monkeypatch.setenv("REDIS_URL", request.getfixturevalue("tierwise_redis"))
     assert "# >" not in example.source, "what is printed stands after `#>`"
     monkeypatch.chdir(tmp_path)
     if re.search(r"^(async def|def|class) [Tt]est_?[A-Z_a-z]", example.source, re.MULTILINE):
@@ -165,8 +168,9 @@ def run_pytest(source: str, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("source", blocks("toml"))
-def test_toml(source: str, tmp_path: Path, provider: LoopbackProvider) -> None:
+def test_toml(source: str, tmp_path: Path, provider: LoopbackProvider, monkeypatch: pytest.MonkeyPatch) -> None:
     """A block that is a part of a file is completed by the rest of the first tiers of the documentation."""
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:9")  # a state connects when it is first asked
     path = tmp_path / "tierwise.toml"
     rest = "" if "[tiers]" in source else '\n[tiers]\nsmall = "ollama:qwen3:4b"\nlarge = "anthropic:claude-opus-4-7"\n'
     path.write_text(source + rest, encoding="utf-8")

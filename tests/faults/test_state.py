@@ -1,0 +1,224 @@
+"""A budget that several processes share, and a store that is lost: SQLite on one machine, Redis on many."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from tierwise import FREE, Budget, Fleet, ModelSpec, Reply, Router, Single, Tier
+from tierwise.errors import AllModelsFailedError, ConfigError, LimitStateError
+from tierwise.ledger import SQLiteLedger
+from tierwise.state import RedisState, SQLiteState, State
+from tierwise.testing.provider import LoopbackProvider, Usage
+from tierwise.testing.provider import Reply as Said
+from tierwise.testing.redis import RedisServer
+from tierwise_ollama import OllamaBackend
+
+SPENDER = Path(__file__).with_name("spender.py")
+CAP = 1_000
+EACH = 20
+"""What each answer takes, in tokens: far less than is set aside for it."""
+
+ACCOUNT = Budget(tokens=CAP, name="shared").key("", "tokens")
+PATIENCE = 60.0
+
+Mode = Literal["fail_closed", "fail_open"]
+
+
+@dataclass
+class Shared:
+    """Where the budget is, for other processes and for this one."""
+
+    provider: LoopbackProvider
+    state: State
+    store: str
+    ledger: Path
+
+    @contextmanager
+    def program(self, calls: int, *, lease: float = 600.0) -> Generator[subprocess.Popen[str]]:
+        said: dict[str, Any] = {"provider": self.provider.url, "ledger": str(self.ledger), "store": self.store}
+        said |= {"cap": CAP, "calls": calls, "lease": lease}
+        command = [sys.executable, str(SPENDER), json.dumps(said)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
+            try:
+                assert line(running) == "ready"
+                yield running
+            finally:
+                running.kill()
+
+    @property
+    def total(self) -> int:
+        balance = self.state.balance(ACCOUNT)
+        return balance.spent + balance.reserved
+
+    def check(self, answered: int) -> None:
+        """One row for each request, charged once; nothing is left set aside."""
+        rows = [row for row in SQLiteLedger(self.ledger).rows() if row.state != "refused"]
+        assert len(rows) == answered == self.provider.count()
+        balance = self.state.balance(ACCOUNT)
+        assert (balance.spent, balance.reserved) == (answered * EACH, 0)
+
+
+def line(running: subprocess.Popen[str]) -> str:
+    assert running.stdout is not None
+    return running.stdout.readline().strip()
+
+
+def go(*programs: subprocess.Popen[str]) -> None:
+    for running in programs:
+        assert running.stdin is not None
+        running.stdin.write("go\n")
+        running.stdin.flush()
+
+
+def soon(happens: Callable[[], bool]) -> bool:
+    ends = time.monotonic() + PATIENCE
+    while not happens() and time.monotonic() < ends:
+        time.sleep(0.01)
+    return happens()
+
+
+@pytest.fixture
+def server() -> Iterator[RedisServer]:
+    """A server of the test's own, which it may stop."""
+    try:
+        server = RedisServer()
+    except ConfigError as error:
+        pytest.skip(str(error))  # where this is a failure, the tests of the state have failed already
+    with server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def shared(request: pytest.FixtureRequest, provider: LoopbackProvider, tmp_path: Path) -> Iterator[Shared]:
+    provider.on("small", Said(text="Hello.", usage=Usage(input=EACH - 2, output=2)))
+    if request.param == "sqlite":
+        store = str(tmp_path / "state.db")
+        with SQLiteState(store, wait=PATIENCE) as state:
+            yield Shared(provider, state, store, tmp_path / "ledger.db")
+    else:
+        store = request.getfixturevalue("server").url
+        with RedisState(store, wait=PATIENCE) as state:
+            yield Shared(provider, state, store, tmp_path / "ledger.db")
+
+
+def test_fault_24_many_calls_of_many_processes_never_pass_a_budget(shared: Shared) -> None:
+    with ExitStack() as stack:
+        programs = [stack.enter_context(shared.program(calls=60)) for _ in range(4)]
+        go(*programs)
+        highest = readings = 0
+        while any(running.poll() is None for running in programs):
+            highest, readings = max(highest, shared.total), readings + 1
+        said = [json.loads(line(running)) for running in programs]
+    assert highest <= CAP
+    assert readings > 10
+    answered, refused = (sum(counts) for counts in zip(*said, strict=True))
+    assert (answered > 0, refused > 0, answered + refused) == (True, True, 240)
+    shared.check(answered)
+
+
+def test_fault_27_what_a_killed_process_had_set_aside_lapses(shared: Shared) -> None:
+    shared.provider.on("small", Said(stall=True))
+    with shared.program(calls=3, lease=5.0) as doomed:
+        go(doomed)
+        shared.provider.wait_until(lambda: shared.provider.open_calls == 3, PATIENCE)
+        doomed.kill()
+    assert shared.total > 0
+    assert soon(lambda: shared.total == 0)
+    with SQLiteLedger(shared.ledger) as ledger:
+        assert [row.state for row in ledger.rows()] == ["unknown"] * 3  # visible, for the provider may have billed
+
+
+def test_fault_28_what_one_process_spent_another_cannot(shared: Shared) -> None:
+    counts: list[tuple[int, int]] = []
+    while not counts or counts[-1][0]:
+        with shared.program(calls=30) as running:
+            go(running)
+            answered, refused = json.loads(line(running))
+            counts.append((answered, refused))
+    assert len(counts) > 1
+    shared.check(sum(answered for answered, _ in counts))
+    assert shared.total > CAP - 100  # what is left does not pay for one more
+
+
+# The store is lost
+
+
+def router(provider: LoopbackProvider, state: State, mode: Mode) -> Router:
+    fleet = Fleet([Tier("small", ModelSpec("ollama:small", price=FREE))])
+    return Router(
+        fleet,
+        strategy=Single(),
+        backends={"ollama": OllamaBackend(provider.url)},
+        limits=[Budget(tokens=CAP, name="shared")],
+        state=state,
+        on_state_loss=mode,
+    )
+
+
+def asked(router: Router, way: str) -> Reply:
+    if way == "run":
+        return router.run("Say hello.", session="s", max_output_tokens=20)
+    return asyncio.run(router.arun("Say hello.", session="s", max_output_tokens=20))
+
+
+@contextmanager
+def locked(path: Path) -> Generator[None]:
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+@contextmanager
+def down(server: RedisServer) -> Generator[None]:
+    server.stop()
+    yield
+    server.start()
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def losing(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[State, Callable[[], Any]]]:
+    """A state, and what takes its store away for as long as the block lasts."""
+    if request.param == "sqlite":
+        with SQLiteState(tmp_path / "state.db", wait=0.2) as state:
+            yield state, lambda: locked(tmp_path / "state.db")
+    else:
+        server: RedisServer = request.getfixturevalue("server")
+        with RedisState(server.url, wait=5) as state:
+            yield state, lambda: down(server)
+
+
+@pytest.mark.parametrize("way", ["run", "arun"])
+@pytest.mark.parametrize("mode", ["fail_closed", "fail_open"])
+def test_fault_26_a_lost_store_means_what_was_chosen_and_comes_back(
+    provider: LoopbackProvider, losing: Any, mode: Mode, way: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    state, lost = losing
+    provider.on("small", Said(text="Hello.", usage=Usage(input=EACH - 2, output=2)))
+    asks = router(provider, state, mode)
+    assert asked(asks, way).text == "Hello."
+    with caplog.at_level(logging.WARNING, logger="tierwise"), lost():
+        if mode == "fail_open":
+            reply = asked(asks, way)
+            assert reply.text == "Hello."
+            assert "without its limits" in str(reply.receipt) + str(reply.statements)
+        else:
+            with pytest.raises(AllModelsFailedError) as failed:
+                asked(asks, way)
+            assert [type(outcome.error) for outcome in failed.value.outcomes] == [LimitStateError]
+            assert provider.count() == 1
+    assert "calls are refused" in caplog.text or "calls go without limits" in caplog.text
+    assert asked(asks, way).text == "Hello."
+    assert state.balance(ACCOUNT).reserved == 0

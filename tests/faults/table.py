@@ -139,7 +139,6 @@ GROUPS: Sequence[Group] = (
                 24,
                 "Many calls run against one budget",
                 "What is spent and reserved is never above it, at any moment",
-                pending=True,
             ),
             Line(
                 25,
@@ -151,19 +150,16 @@ GROUPS: Sequence[Group] = (
                 26,
                 "The store of limits is lost",
                 "Calls are refused, or go without limits, as you chose; it is logged, and told on the reply",
-                pending=True,
             ),
             Line(
                 27,
                 "A reservation is never settled, or settled twice, or its window ends",
                 "It lapses; the second is ignored; a call is charged once",
-                pending=True,
             ),
             Line(
                 28,
                 "Two processes share a budget",
                 "They share one account: a file on one machine, Redis on many",
-                pending=True,
             ),
         ),
     ),

@@ -95,6 +95,12 @@ def test_an_answer_that_breaks_off_ends_its_line(tierwise: Any, provider: Loopba
     assert result.out.strip()
 
 
+def test_half_a_character_in_an_answer_is_no_defect(tierwise: Any, provider: LoopbackProvider) -> None:
+    provider.on("qwen3:4b", Reply(text="half \ud83d of it"))
+    result = tierwise("ask", "2 + 2?")
+    assert (result.code, result.out) == (0, "half ? of it\n")
+
+
 def test_a_typed_answer_is_checked(tierwise: Any, provider: LoopbackProvider, home: Path) -> None:
     schema = {"type": "object", "properties": {"sum": {"type": "integer"}}, "required": ["sum"]}
     (home / "schema.json").write_text(json.dumps(schema), encoding="utf-8")

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 __all__ = ["main"]
 
@@ -45,4 +46,6 @@ def main(argv: Sequence[str] | None = None) -> None:
 
         print(f"tierwise: {MissingExtraError('the command line', 'tierwise[cli]')}", file=sys.stderr)
         raise SystemExit(2) from None
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # an answer may hold what the terminal's encoding, or any, cannot express
     raise SystemExit(run(sys.argv[1:] if argv is None else argv))

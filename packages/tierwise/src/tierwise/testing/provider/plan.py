@@ -194,8 +194,11 @@ def whole(data: bytes, price: Bill | None = None) -> tuple[Frame, ...]:
 
 
 def encode(value: object) -> bytes:
-    """Serialize as the real servers do: UTF-8, what it cannot express replaced."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", errors="replace")
+    """Serialize as the real servers do: in UTF-8, or in ASCII with escapes where UTF-8 cannot express a character."""
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=(",", ":")).encode()
 
 
 def _answer_tokens(reply: Reply) -> int:

@@ -8,7 +8,7 @@ from tierwise.fleet import FREE, Fleet, ModelSpec, Price, Tier, Usage
 from tierwise.flow import Attempt, Outcome, Verdict
 from tierwise.lazy import lazily
 from tierwise.ledger import Receipt
-from tierwise.limits import Budget
+from tierwise.limits import Budget, CircuitBreaker, Retry
 from tierwise.policies import (
     ActStep,
     AfterError,
@@ -113,7 +113,9 @@ __all__ = [
     "Vote",
     # May this call go now?
     "Budget",
+    "CircuitBreaker",
     "RedisState",
+    "Retry",
     "SQLiteState",
     # Was the answer good?
     "Agreement",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 from weakref import WeakSet
 
 from tierwise.effects import Ask, Effects, Lift, Reserve, Settle, Sleep
@@ -15,6 +15,9 @@ from tierwise.flow import Attempt, Outcome, Stated
 from tierwise.limits.base import LEAST_OUTPUT, MOST_OUTPUT, Call, Limit
 from tierwise.limits.tokens import prompt_tokens
 from tierwise.state import Claim, Denied, Granted, Observed, Spend, State, Taken
+
+if TYPE_CHECKING:
+    from tierwise.backends.base import Backend
 
 __all__ = ["Held", "Limits", "OnStateLoss"]
 
@@ -56,7 +59,7 @@ class Limits:
     say: Callable[[Stated], None]
     """Takes what the record should say of the run."""
 
-    def reserve(self, attempt: Attempt) -> Effects[Held]:
+    def reserve(self, attempt: Attempt, backend: Backend) -> Effects[Held]:
         """Sets aside what the call may take, and waits where a limit says so.
 
         Raises:
@@ -64,7 +67,7 @@ class Limits:
         """
         if attempt.work is not None or not self.limits:
             return NOTHING
-        call = Call(attempt, self.run_id, time.time(), self.pricing, prompt_tokens(attempt.task))
+        call = Call(attempt, self.run_id, time.time(), self.pricing, prompt_tokens(attempt.task), backend)
         claims = [(limit, claim) for limit in self.limits for claim in limit.claims(call)]
         if not claims:
             return NOTHING

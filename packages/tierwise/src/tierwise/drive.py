@@ -195,6 +195,13 @@ async def _aone(attempt: Attempt, run: Run) -> Outcome:
 
 
 def _call(admitted: Admitted, run: Run) -> Outcome:
+    outcome = _tried(admitted, run)
+    while outcome.error is not None and (again := run.readmit(outcome)) is not None:
+        outcome = _tried(again, run)
+    return outcome
+
+
+def _tried(admitted: Admitted, run: Run) -> Outcome:
     ticket = run.resume(admitted) if isinstance(admitted, Paused) else admitted
     if isinstance(ticket, Outcome):
         return ticket
@@ -218,6 +225,13 @@ def _made(ticket: Ticket, run: Run) -> Outcome:
 
 
 async def _acall(admitted: Admitted, run: Run) -> Outcome:
+    outcome = await _atried(admitted, run)
+    while outcome.error is not None and (again := await run.areadmit(outcome)) is not None:
+        outcome = await _atried(again, run)
+    return outcome
+
+
+async def _atried(admitted: Admitted, run: Run) -> Outcome:
     ticket = await run.aresume(admitted) if isinstance(admitted, Paused) else admitted
     if isinstance(ticket, Outcome):
         return ticket
@@ -238,7 +252,13 @@ async def _amade(ticket: Ticket, run: Run) -> Outcome:
 
 
 def _stream(attempt: Attempt, run: Run, *, shown: bool) -> Generator[Chunk, None, Outcome]:
-    ticket = run.admit(attempt)
+    outcome = yield from _admitted(run.admit(attempt), run, shown=shown)
+    while outcome.error is not None and (again := run.readmit(outcome)) is not None:
+        outcome = yield from _admitted(again, run, shown=shown)
+    return outcome
+
+
+def _admitted(ticket: Ticket | Outcome, run: Run, *, shown: bool) -> Generator[Chunk, None, Outcome]:
     if isinstance(ticket, Outcome):
         return ticket
     try:
@@ -277,7 +297,14 @@ class _AsyncStream:
         self._rest: Sequence[Chunk] = ()
 
     async def _run(self, attempt: Attempt, run: Run, shown: bool) -> AsyncGenerator[Chunk]:
-        ticket = await run.aadmit(attempt)
+        ticket: Ticket | Outcome | None = await run.aadmit(attempt)
+        while ticket is not None:
+            async with aclosing(self._admitted(ticket, run, shown)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+            ticket = None if self.outcome.error is None else await run.areadmit(self.outcome)
+
+    async def _admitted(self, ticket: Ticket | Outcome, run: Run, shown: bool) -> AsyncGenerator[Chunk]:
         if isinstance(ticket, Outcome):
             self.outcome = ticket
             return

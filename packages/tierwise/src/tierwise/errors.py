@@ -15,12 +15,14 @@ TierwiseError
  |    +-- InvalidRequestError
  |         +-- ContextOverflowError
  +-- LimitError               a limit refused the call; nothing was sent or spent
+ |    +-- CircuitOpenError    the model, or its credential, failed and is left alone for now
  |    +-- BudgetExceededError (a RunError too)
  |    +-- UnpricedError       what the call would cost is not known, and a budget counts it
  |    +-- LimitStateError     the state that the limits stand on is lost
  +-- StateError               the state cannot be reached or read
  +-- RunError                 the run as a whole failed; carries every attempt
  |    +-- AllModelsFailedError
+ |    +-- TooManyCallsError   its strategy asks for more calls than a run may make
  |    +-- RejectedError       no model gave an answer of the required shape
  |    +-- DeadlineError
  |    +-- StreamBrokenError   died after something was shown; carries that text
@@ -49,6 +51,7 @@ __all__ = [
     "BadResponseError",
     "BudgetExceededError",
     "CallTimeoutError",
+    "CircuitOpenError",
     "ConfigError",
     "ConfigFileError",
     "ContextOverflowError",
@@ -69,6 +72,7 @@ __all__ = [
     "StateError",
     "StreamBrokenError",
     "TierwiseError",
+    "TooManyCallsError",
     "TrustError",
     "UnavailableError",
     "UnknownNameError",
@@ -197,7 +201,17 @@ class ServerBusyError(BackendError):
 
 
 class UnavailableError(BackendError):
-    """The server cannot be reached or fails (connection refused, 5xx)."""
+    """The server cannot be reached or fails (connection refused, 5xx).
+
+    Attributes:
+        reached: False where no server was there to take the request.
+    """
+
+    def __init__(
+        self, message: str, *, reached: bool = True, status: int | None = None, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message, status=status, retry_after=retry_after)
+        self.reached = reached
 
 
 class BadResponseError(BackendError):
@@ -294,6 +308,10 @@ class BudgetExceededError(LimitError, RunError):
         self.final = final
 
 
+class CircuitOpenError(LimitError):
+    """The model, or the credential that it is called with, failed before and is left alone for now."""
+
+
 class UnpricedError(LimitError):
     """What the call would cost is not known, and a budget in USD counts it."""
 
@@ -311,12 +329,32 @@ class AllModelsFailedError(RunError):
 
     Attributes:
         outcomes: The failed and the rejected outcomes, in order.
+        retry_after: Seconds after which the first of them may be tried again, as providers and limits say; `None` if
+            none does.
     """
 
     def __init__(self, outcomes: Sequence[Outcome]) -> None:
         self.outcomes = tuple(outcomes)
+        waits = [o.error.retry_after for o in self.outcomes if isinstance(o.error, BackendError | LimitError)]
+        self.retry_after = min((wait for wait in waits if wait is not None), default=None)
         lines = [f"  {o.attempt.tier}: {o.attempt.model.id}: {_fate(o)}" for o in self.outcomes]
+        if self.retry_after is not None:
+            lines.append(f"  it is worth trying again in {self.retry_after:.1f} s")
         super().__init__("all models failed:\n" + "\n".join(lines))
+
+
+class TooManyCallsError(RunError):
+    """The strategy asks for more calls than a run may make. It may be going in circles.
+
+    Attributes:
+        max_calls: How many a run may make.
+    """
+
+    def __init__(self, max_calls: int) -> None:
+        self.max_calls = max_calls
+        super().__init__(
+            f"the strategy asked for more than {max_calls} calls: if it needs them, Router(max_calls=...) allows more"
+        )
 
 
 class RejectedError(RunError):
@@ -367,7 +405,8 @@ class FlowError(TierwiseError):
 
 def _fate(outcome: Outcome) -> str:
     if outcome.error is not None:
-        return _cause(outcome.error)
+        tries = outcome.attempt.retries + 1
+        return _cause(outcome.error) + (f" (try {tries})" if tries > 1 else "")
     if outcome.aborted:
         return "closed by its gate"
     return f"rejected: {outcome.verdict.plain}" if outcome.verdict is not None else "not accepted"

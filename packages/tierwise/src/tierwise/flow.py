@@ -54,6 +54,9 @@ __all__ = [
 
 T = TypeVar("T")
 
+INTERRUPTED = "interrupted"
+"""The finish reason of a call whose consumer left before its end."""
+
 Purpose: TypeAlias = Literal["answer", "draft", "sample", "vote", "judge", "plan", "classify", "check", "synthesis"]
 """What a call is for. `answer` is what the user gets; everything else was spent on getting there."""
 
@@ -158,6 +161,8 @@ class Attempt:
     """Set by the driver."""
     output_cap: int | None = None
     """The longest answer, in tokens, that a budget can pay where nothing else bounds it; set by the driver."""
+    retries: int = 0
+    """How often the call was made before, and failed for a passing reason; set by the driver."""
 
     def setting(self, name: Literal["temperature", "seed", "max_output_tokens"]) -> Any:
         """The setting that holds for this call: the attempt's own, else the smaller or nearer of task and model."""

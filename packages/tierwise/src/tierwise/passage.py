@@ -9,8 +9,8 @@ from tierwise.backends.base import replay
 from tierwise.counts import estimated
 from tierwise.errors import DeadlineError, StreamBrokenError
 from tierwise.fleet.price import Usage
-from tierwise.flow import Chunk, Outcome, Prefix, Show
-from tierwise.run import INTERRUPTED, Run, Ticket
+from tierwise.flow import INTERRUPTED, Chunk, Outcome, Prefix, Show
+from tierwise.run import Run, Ticket
 from tierwise.values import evolve
 
 __all__ = ["Passage"]

@@ -14,7 +14,7 @@ from tierwise import drive
 from tierwise.admission import OnStateLoss
 from tierwise.backends.registry import BackendLike, Backends
 from tierwise.context import Context, Decision, resolve
-from tierwise.errors import AllModelsFailedError, RejectedError, RunError
+from tierwise.errors import AllModelsFailedError, ConfigError, RejectedError, RunError
 from tierwise.fleet.fleet import Fleet, Tier
 from tierwise.fleet.model import ModelSpec
 from tierwise.fleet.pricing import Pricing
@@ -24,14 +24,14 @@ from tierwise.ledger.memory import MemoryLedger
 from tierwise.ledger.recall import recalled
 from tierwise.ledger.receipt import Receipt
 from tierwise.ledger.rows import Row
-from tierwise.limits import Budget, BudgetScope, Limit, Spending
+from tierwise.limits import Budget, BudgetScope, Limit, Retry, Spending
 from tierwise.limits.base import named_apart
 from tierwise.limits.scope import OwnBudget, enclosing, read
 from tierwise.observer import UNWATCHED, Ending, Observer, shielded
 from tierwise.policies.base import PolicyLike, as_policy, sound
 from tierwise.policies.default import default_policy
 from tierwise.reply import AsyncReplyStream, Reply, ReplyStream, Status
-from tierwise.run import Run
+from tierwise.run import MOST_CALLS, Run
 from tierwise.schema import parse_output
 from tierwise.state import MemoryState, State
 from tierwise.strategies.base import Strategy, with_verdict
@@ -61,6 +61,8 @@ class Router:
         backends: What calls each provider, by the prefix of its models (`*` for all others); by default the installed
             packages. A plain function will do.
         limits: What may refuse a call, e.g. `Budget(usd=5, per="day")`.
+        retry: Whether, and how often, a call is made again that failed for a passing reason; never, by default.
+        max_calls: How many calls a run may make: drafts, judges, retries and refused ones included.
         ledger: Where every call is kept: a `Ledger`, or a path for one in SQLite. By default the rows of the latest
             1,000 runs are kept in memory.
         state: What is remembered between runs, limits included; in this process by default.
@@ -71,7 +73,7 @@ class Router:
 
     Raises:
         UnknownNameError: The policy or the strategy names a tier or a model that the fleet does not have.
-        ConfigError: Two limits have the same name, or the telemetry is no observer.
+        ConfigError: Two limits have the same name, `max_calls` is below one, or the telemetry is no observer.
     """
 
     def __init__(
@@ -82,6 +84,8 @@ class Router:
         strategy: Strategy | None = None,
         backends: Mapping[str, BackendLike] | None = None,
         limits: Sequence[Limit] = (),
+        retry: Retry | None = None,
+        max_calls: int = MOST_CALLS,
         ledger: Ledger | str | Path | None = None,
         state: State | None = None,
         on_state_loss: OnStateLoss = "fail_closed",
@@ -89,7 +93,11 @@ class Router:
     ) -> None:
         self._policy = as_policy(policy) if policy is not None else default_policy()
         self._strategy = strategy if strategy is not None else Cascade()
+        if max_calls < 1:
+            raise ConfigError(f"max_calls={max_calls!r} must be one or more", setting="max_calls", value=max_calls)
         self._limits = named_apart(limits)
+        self._retry = retry
+        self._max_calls = max_calls
         self._ledger = _ledger(ledger)
         self._state: State = state if state is not None else MemoryState()
         self._on_state_loss: OnStateLoss = on_state_loss
@@ -175,6 +183,7 @@ class Router:
             AllModelsFailedError: Every model failed.
             RejectedError: No answer fits the task's output schema, or the strategy rejected every answer it held.
             DeadlineError: The task's deadline passed.
+            TooManyCallsError: The strategy asked for more calls than `max_calls`.
         """
         session = _Session(self, Task.of(task, **fields))
         with session.recorded():
@@ -286,6 +295,8 @@ class _Session:
             ledger=router._ledger,
             state=router._state,
             limits=(*router._limits, *enclosing(router._state)),
+            retry=router._retry,
+            max_calls=router._max_calls,
             on_state_loss=router._on_state_loss,
             observer=router._observer,
         )

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import count
 from typing import TypeAlias
 
 from tierwise.admission import Held, Limits, OnStateLoss
@@ -17,25 +18,33 @@ from tierwise.backends.base import Backend
 from tierwise.backends.registry import Backends
 from tierwise.backends.repair import repaired
 from tierwise.counts import counted, never_billed
-from tierwise.effects import Effects, Paused, abegun, aperform, begun, perform
-from tierwise.errors import BudgetExceededError, DeadlineError, LimitError, TrustError
+from tierwise.effects import Effects, Paused, Sleep, abegun, aperform, begun, perform
+from tierwise.errors import (
+    BudgetExceededError,
+    DeadlineError,
+    InvalidRequestError,
+    LimitError,
+    TooManyCallsError,
+    TrustError,
+)
 from tierwise.fleet.price import Cost
 from tierwise.fleet.pricing import Pricing
-from tierwise.flow import Attempt, Outcome, Show
+from tierwise.flow import INTERRUPTED, Attempt, Outcome, Show
 from tierwise.ids import new_id
 from tierwise.ledger.base import Ledger
 from tierwise.ledger.rows import Row
 from tierwise.limits.base import Limit
+from tierwise.limits.retry import Retries, Retry
 from tierwise.observer import UNWATCHED, Observer
 from tierwise.record import Record
 from tierwise.state import Observed, State
 from tierwise.task import Task
 from tierwise.values import evolve
 
-__all__ = ["INTERRUPTED", "Admitted", "Run", "Ticket", "commits"]
+__all__ = ["MOST_CALLS", "Admitted", "Run", "Ticket", "commits"]
 
-INTERRUPTED = "interrupted"
-"""The finish reason of a call whose consumer left before its end."""
+MOST_CALLS = 100
+"""How many calls a run may make where nobody says otherwise: more than any strategy of ours needs."""
 
 _ZERO = Decimal(0)
 
@@ -73,6 +82,8 @@ class Run:
         ledger: Ledger,
         state: State,
         limits: Sequence[Limit] = (),
+        retry: Retry | None = None,
+        max_calls: int = MOST_CALLS,
         on_state_loss: OnStateLoss = "fail_closed",
         observer: Observer = UNWATCHED,
         clock: Callable[[], float] = time.monotonic,
@@ -86,6 +97,9 @@ class Run:
         self._pricing = pricing
         self._state = state
         self._limits = Limits(limits, state, self.run_id, pricing, on_state_loss, self.remaining, self.record.take)
+        self._retries = Retries(retry)
+        self._max_calls = max_calls
+        self._calls = count(1)
         self._clock = clock
         self._ends = None if task.deadline is None else clock() + task.deadline
 
@@ -118,12 +132,25 @@ class Run:
             DeadlineError: The deadline has passed.
             MissingExtraError: No installed package can call the model.
             LimitError: A limit refused the call, and says that the run ends with it.
+            TooManyCallsError: The run has made as many calls as it may.
         """
         return perform(self._admission(attempt), self._state)
 
     async def aadmit(self, attempt: Attempt) -> Ticket | Outcome:
         """The async twin of `admit`."""
         return await aperform(self._admission(attempt), self._state)
+
+    def readmit(self, failed: Outcome) -> Ticket | Outcome | None:
+        """Admits a call once more that failed for a passing reason, after a pause; `None` if it is not made again.
+
+        Raises:
+            TierwiseError: See `admit`.
+        """
+        return perform(self._readmission(failed), self._state)
+
+    async def areadmit(self, failed: Outcome) -> Ticket | Outcome | None:
+        """The async twin of `readmit`."""
+        return await aperform(self._readmission(failed), self._state)
 
     def admit_all(self, attempts: Iterable[Attempt]) -> list[Admitted]:
         """Admits the calls of a batch in their order; if one is not allowed at all, none of them goes.
@@ -181,6 +208,8 @@ class Run:
 
     def _admission(self, attempt: Attempt) -> Effects[Ticket | Outcome]:
         model, task = attempt.model, attempt.task
+        if next(self._calls) > self._max_calls:
+            raise TooManyCallsError(self._max_calls)
         if not model.may_see(task.trust):
             raise TrustError(
                 f"{model.id} (trust {model.trust or 'any'!r}) may not see a task with trust={task.trust!r}"
@@ -189,7 +218,7 @@ class Run:
         attempt = evolve(attempt, call_id=new_id(), timeout=self.remaining())
         row = self.record.asked(attempt, time.time())
         try:
-            held = yield from self._limits.reserve(attempt)
+            held = yield from self._limits.reserve(attempt, backend)
         except LimitError as error:
             self.record.refused(row, error)
             if error.final:
@@ -204,6 +233,17 @@ class Run:
             attempt = evolve(attempt, timeout=left, output_cap=held.output_cap)
         self.record.began(row)
         return Ticket(attempt, backend, self._clock(), row, held)
+
+    def _readmission(self, failed: Outcome) -> Effects[Ticket | Outcome | None]:
+        attempt = failed.attempt
+        repeated = self._backends.get(attempt.model).client_retries(attempt.model)
+        pause = self._retries.pause(failed, repeated=repeated, left=self.remaining())
+        if pause is None:
+            return None
+        yield Sleep(pause)
+        reason = f"retry: {type(failed.error).__name__}"
+        again = evolve(attempt, retries=attempt.retries + 1, reason=reason, output_cap=None)
+        return (yield from self._admission(again))
 
     def _ending(self, error: LimitError) -> LimitError:
         """The error, with the best answer that there is."""
@@ -289,7 +329,9 @@ def _observed(ticket: Ticket, outcome: Outcome, latency: float) -> Observed | No
     """How the model did; nothing is learnt of it from a call that the caller broke off."""
     error = outcome.error
     if error is not None:
+        # A request that was wrong in itself says nothing of the model.
         failed = isinstance(error, Exception) and ticket.backend.is_failure(error)
+        failed = failed and not isinstance(error, InvalidRequestError)
         return Observed(ticket.attempt.model.key, failed=True) if failed else None
     whole = outcome.ok and outcome.finish_reason != INTERRUPTED
     return Observed(ticket.attempt.model.key, latency) if whole else None

@@ -7,6 +7,7 @@ from tierwise.backends.history import portable
 from tierwise.backends.local import is_cloud, is_loopback, runs_here
 from tierwise.backends.native import NativeBackend, native_models, ported
 from tierwise.backends.registry import BackendLike, Backends
+from tierwise.backends.secrets import fingerprint
 
 __all__ = [
     "Backend",
@@ -15,6 +16,7 @@ __all__ = [
     "FunctionBackend",
     "NativeBackend",
     "failure_of",
+    "fingerprint",
     "is_cloud",
     "is_loopback",
     "native_models",

@@ -13,6 +13,7 @@ from contextlib import (
 )
 from typing import Any
 
+from tierwise.backends.local import is_loopback
 from tierwise.errors import BackendError
 from tierwise.fleet.model import ModelSpec
 from tierwise.fleet.price import Price
@@ -66,6 +67,29 @@ class Backend(ABC):
     def server(self, model: ModelSpec) -> str | None:
         """The URL of the server that is called for this model, for telemetry. Not known by default."""
         return None
+
+    def credential(self, model: ModelSpec) -> str | None:
+        """A fingerprint of the credential that the model is called with now: see `fingerprint`. Not known by default.
+
+        It tells one credential from another, so that one that is refused closes no way but its own.
+        """
+        return None
+
+    def client_retries(self, model: ModelSpec) -> int:
+        """How often the client of this model repeats a failed request by itself; it does not, by default."""
+        return 0
+
+    def place(self, model: ModelSpec) -> str:
+        """Where calls to the model go: the server's address, and this machine's name where they stay on it.
+
+        Empty if the address is not known. The same address on another machine is another place.
+        """
+        server = self.server(model) or ""
+        if self.trust(model) == "local" or (server and is_loopback(server)):
+            import platform
+
+            return f"{server} {platform.node()}"
+        return server
 
     @contextmanager
     def _opened(self, attempt: Attempt) -> Generator[Iterator[Chunk]]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tierwise.errors import ConfigError, LimitError
 from tierwise.fleet.pricing import Pricing
 from tierwise.flow import Attempt, Outcome
 from tierwise.state import Claim, Denied, Taken
+
+if TYPE_CHECKING:
+    from tierwise.backends.base import Backend
 
 __all__ = ["LEAST_OUTPUT", "MOST_OUTPUT", "Call", "Limit", "named_apart"]
 
@@ -32,6 +35,8 @@ class Call:
     pricing: Pricing
     prompt_tokens: int
     """The estimated length of all that is sent."""
+    backend: Backend
+    """Who makes the call: knows its server and its credential. A limit calls no model."""
 
 
 class Limit(ABC):

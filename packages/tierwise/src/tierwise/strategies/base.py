@@ -103,7 +103,8 @@ def closed(gate: Gate | None, outcome: Outcome) -> bool:
 def first_answer(task: Task, tier: Tier, *, before: Sequence[Outcome] = (), **fields: Any) -> Flow[Outcome]:
     """The first model of the tier that answers: the later models are fallbacks for the earlier.
 
-    Once the request was too long for a model, those whose context is known to be no larger are passed over.
+    Once the request was too long for a model, those whose context is known to be no larger are passed over. So is a
+    model that failed at this task before, wherever else it stands in the fleet.
 
     Args:
         task: What is asked.
@@ -116,7 +117,7 @@ def first_answer(task: Task, tier: Tier, *, before: Sequence[Outcome] = (), **fi
     """
     failed: list[Outcome] = []
     for model in tier.models:
-        if _is_too_small(model, (*before, *failed)):
+        if _is_no_use(model, (*before, *failed)):
             continue
         reason = f"fallback: {failed[-1].attempt.model.key} failed" if failed else fields.get("reason", "")
         logprobs = fields.get("logprobs", False) and model.can("logprobs") is not False
@@ -157,7 +158,10 @@ def first_of(task: Task, tiers: Sequence[Tier], **fields: Any) -> Flow[Outcome]:
     raise AllModelsFailedError(failed)
 
 
-def _is_too_small(model: ModelSpec, failed: Iterable[Outcome]) -> bool:
+def _is_no_use(model: ModelSpec, failed: Sequence[Outcome]) -> bool:
+    """True if the model has failed already, or has no more room than one for which the request was too long."""
+    if any(o.error is not None and o.attempt.model.key == model.key for o in failed):
+        return True
     room = model.context
     overflowed = (o.attempt.model.context for o in failed if isinstance(o.error, ContextOverflowError))
     return room is not None and any(tried is not None and tried >= room for tried in overflowed)

@@ -1,0 +1,184 @@
+"""A circuit breaker: leave alone what fails, and then try it by one call."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from tierwise.errors import (
+    AuthenticationError,
+    BackendError,
+    CallTimeoutError,
+    CircuitOpenError,
+    ConfigError,
+    InvalidRequestError,
+    ModelNotFoundError,
+    RateLimitError,
+    UnavailableError,
+)
+from tierwise.flow import INTERRUPTED, Outcome
+from tierwise.ids import fraction
+from tierwise.limits.base import Call, Limit
+from tierwise.state import Circuit, Claim, Denied, Signal, Taken
+
+if TYPE_CHECKING:
+    from tierwise.backends.base import Backend
+    from tierwise.fleet.model import ModelSpec
+    from tierwise.state.claims import Health
+
+__all__ = ["CircuitBreaker"]
+
+_SPREAD = 0.1
+"""By what share a cooldown is longer at most, so that processes with states of their own do not all return at once."""
+
+_MOST_ASKED = 86_400.0
+"""Seconds: what a provider asks for beyond that is a slip, and would never be looked at again."""
+
+_MOST_KNOWN = 1_000
+"""The most ways to a model whose keys are remembered."""
+
+
+class CircuitBreaker(Limit):
+    """Leaves a model alone that fails, and then tries it by one call.
+
+    Each model has a circuit, for each server and credential that it is called with. It opens when so many calls in a
+    row have failed (5xx, timeouts, answers that are broken or empty), at once where no server is there, and for exactly
+    as long as the provider asks (`Retry-After`). While it is open every call is refused at no cost, and the flow falls
+    back. After the cooldown one call goes as a probe: its success closes the circuit, its failure opens it for twice as
+    long. A request that was wrong in itself (400, 404) says nothing, nor does a call that was cancelled.
+
+    A credential that is not accepted (401, 403) opens a circuit of its own: for all models that are called with it, and
+    for no other credential.
+
+    Processes that share a state share the circuits, and send one probe together.
+
+    Args:
+        failures: How many failures in a row open a circuit.
+        cooldown: Seconds that it stays open at first; each opening that follows a failed probe doubles them. Up to a
+            tenth is added at random.
+        longest: The longest that it stays open, in seconds, unless the provider asks for more.
+        probe: Seconds after which another call may try, though the probe has not ended.
+        name: Tells it from others, in errors and in what the state keeps.
+
+    Raises:
+        ConfigError: A figure is not above zero, or `longest` is below `cooldown`.
+    """
+
+    def __init__(
+        self,
+        failures: int = 5,
+        *,
+        cooldown: float = 30.0,
+        longest: float = 600.0,
+        probe: float = 60.0,
+        name: str = "circuit breaker",
+    ) -> None:
+        figures = {"failures": failures, "cooldown": cooldown, "longest": longest, "probe": probe}
+        for setting, value in figures.items():
+            if not 0 < value < float("inf"):
+                raise ConfigError(f"{setting}={value!r} must be above zero, and finite", setting=setting, value=value)
+        if longest < cooldown:
+            raise ConfigError(
+                f"longest={longest!r} must not be below cooldown={cooldown!r}", setting="longest", value=longest
+            )
+        self.name = name
+        self._failures = failures
+        self._cooldown = cooldown
+        self._longest = longest
+        self._probe = probe
+        self._model_prefix = f"circuit:{name}:model:"
+        self._credential_prefix = f"circuit:{name}:credential:"
+        self._known: dict[tuple[str, str | None, str | None], tuple[str, ...]] = {}
+
+    def claims(self, call: Call) -> Sequence[Claim]:
+        """See `Limit`."""
+        spread = 1 + _SPREAD * fraction(call.attempt.call_id)
+        return [
+            Circuit(
+                key,
+                failures=self._failures,
+                cooldown=self._cooldown * spread,
+                longest=self._longest * spread,
+                probe=self._probe,
+            )
+            for key in self._keys(call.attempt.model, call.backend)
+        ]
+
+    def taken(self, claim: Claim, outcome: Outcome, call: Call) -> Taken:
+        """See `Limit`."""
+        error = outcome.error
+        if claim.key.startswith(self._credential_prefix):
+            refused = isinstance(error, AuthenticationError)
+            return Signal("down" if refused else "good" if error is None and _answered(outcome) else "unknown")
+        if error is None:
+            return Signal(_health_of_answer(outcome))
+        if isinstance(error, AuthenticationError):
+            # Without a fingerprint of the credential nobody can tell whose it is: the model alone is left alone.
+            return Signal("down" if call.backend.credential(call.attempt.model) is None else "unknown")
+        asked = error.retry_after if isinstance(error, BackendError) else None
+        health = _health_of_error(error, outcome, call.backend)
+        return Signal(health, retry_after=None if asked is None else min(asked, _MOST_ASKED))
+
+    def refusal(self, claim: Claim, denied: Denied, call: Call) -> CircuitOpenError:
+        """See `Limit`."""
+        seconds = denied.retry_after or 0.0
+        why = (
+            "its credential was not accepted"
+            if claim.key.startswith(self._credential_prefix)
+            else "it failed, or asked for a pause"
+        )
+        return CircuitOpenError(
+            f"{self.name}: {call.attempt.model.key} is left alone for {seconds:.1f} s more: {why}",
+            limit=self.name,
+            retry_after=denied.retry_after,
+        )
+
+    def _keys(self, model: ModelSpec, backend: Backend) -> Sequence[str]:
+        """The circuits on the way to a model: its own, and its credential's where that is known."""
+        way = model.id, backend.place(model), backend.credential(model)
+        keys = self._known.get(way)
+        if keys is None:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            keys = self._known[way] = self._keys_of(model.provider, *way)
+        return keys
+
+    def _keys_of(self, provider: str, model: str, place: str, credential: str | None) -> tuple[str, ...]:
+        # Hashed: an address may hold a password.
+        way = hashlib.blake2b(f"{place}\0{credential}".encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+        own = f"{self._model_prefix}{model}:{way}"
+        return (own,) if credential is None else (own, f"{self._credential_prefix}{provider}:{credential}")
+
+
+def _answered(outcome: Outcome) -> bool:
+    return bool(outcome.text.strip() or outcome.tool_calls or outcome.aborted)
+
+
+def _health_of_answer(outcome: Outcome) -> Health:
+    if _answered(outcome):
+        return "good"
+    return "unknown" if outcome.finish_reason == INTERRUPTED else "bad"
+
+
+def _health_of_error(error: BaseException, outcome: Outcome, backend: Backend) -> Health:
+    match error:
+        case InvalidRequestError() | ModelNotFoundError():
+            return "unknown"
+        case RateLimitError() if error.retry_after:
+            return "unknown"  # it is well, and said when to come back
+        case UnavailableError() if not error.reached:
+            return "down"
+        case ConnectionRefusedError():
+            return "down"
+        case CallTimeoutError() | TimeoutError() if _out_of_time(outcome):
+            return "unknown"  # the task's own deadline says nothing of the model
+        case Exception() if backend.is_failure(error):
+            return "bad"
+        case _:
+            return "unknown"
+
+
+def _out_of_time(outcome: Outcome) -> bool:
+    left = outcome.attempt.timeout
+    return left is not None and (outcome.latency or 0.0) >= left

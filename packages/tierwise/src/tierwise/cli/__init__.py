@@ -47,5 +47,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"tierwise: {MissingExtraError('the command line', 'tierwise[cli]')}", file=sys.stderr)
         raise SystemExit(2) from None
     if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # an answer may hold what the terminal's encoding, or any, cannot express
+        # An answer may hold what this encoding, or any, cannot express.
+        sys.stdout.reconfigure(errors="replace")
     raise SystemExit(run(sys.argv[1:] if argv is None else argv))

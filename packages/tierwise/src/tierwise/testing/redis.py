@@ -7,6 +7,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +31,9 @@ class RedisServer:
     Raises:
         ConfigError: There is no such program; the message says how to get it.
     """
+
+    settings: Sequence[str] = ("--bind", _HOST, "--save", "", "--appendonly", "no")
+    """What the server is told beside its port and folder."""
 
     def __init__(self, program: str | None = None) -> None:
         found = next(filter(None, map(shutil.which, (program,) if program else _PROGRAMS)), None)
@@ -73,7 +77,11 @@ class RedisServer:
             self._process = None
 
     def __enter__(self) -> RedisServer:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self._folder.cleanup()
+            raise
         return self
 
     def __exit__(
@@ -87,8 +95,7 @@ class RedisServer:
         return Path(self._folder.name) / "log"
 
     def _spawn(self, port: int) -> subprocess.Popen[bytes]:
-        settings = {"port": port, "bind": _HOST, "dir": self._folder.name, "save": "", "appendonly": "no"}
-        options = [word for name, value in settings.items() for word in (f"--{name}", str(value))]
+        options = ["--port", str(port), "--dir", self._folder.name, *self.settings]
         with self._log.open("ab") as log:
             return subprocess.Popen([self._program, *options], stdout=log, stderr=log, stdin=subprocess.DEVNULL)  # noqa: S603 - a program of this machine
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, multiple, rule, run_state_machine_as_test
-from tierwise.state import Circuit, Claim, Granted, MemoryState, Observed, Rate, Signal, Slot, Spend, State, Taken
+from tierwise.state import Circuit, Claim, Granted, MemoryState, Observed, Rate, Signal, Slot, Spend, State, Taken, Turn
 from tierwise.state.redis import RedisState
 from tierwise.state.sqlite import SQLiteState
 
@@ -43,7 +43,8 @@ circuits = st.builds(circuit, st.sampled_from(["c", "d"]))
 signals = st.none() | st.builds(
     Signal, st.sampled_from(["good", "bad", "bad", "down", "unknown"]), st.none() | st.integers(0, 100).map(float)
 )
-claimed = st.lists(spends | slots | rates | circuits, min_size=1, max_size=5, unique_by=lambda claim: claim.key)
+turns = st.builds(Turn, st.sampled_from(["l", "k"]), party=st.sampled_from("xyz"))
+claimed = st.lists(spends | slots | rates | circuits | turns, min_size=1, max_size=5, unique_by=lambda claim: claim.key)
 numbers = count()
 
 
@@ -78,23 +79,30 @@ class Stores(RuleBasedStateMachine):
             assert getattr(other, method)(*args, **options) == said, other
         return said
 
-    @rule(target=calls, claims=claimed, lease=seconds, least=st.integers(0, 30), most=st.integers(0, 200))
-    def reserve(self, claims: list[Claim], lease: float, least: int, most: int) -> object:
+    @rule(
+        target=calls,
+        claims=claimed,
+        lease=seconds,
+        least=st.integers(0, 30),
+        most=st.integers(0, 200),
+        wait=st.just(0.0) | seconds,
+    )
+    def reserve(self, claims: list[Claim], lease: float, least: int, most: int, wait: float) -> object:
         call_id = f"{self.prefix}call {next(numbers)}"
         claims = [renamed(claim, self.prefix) for claim in claims]
-        said = self.ask("reserve", call_id, claims, lease=lease, least=least, most=most)
-        return (call_id, claims) if isinstance(said, Granted) else cast("object", multiple())
+        said = self.ask("reserve", call_id, claims, lease=lease, least=least, most=most, wait=wait)
+        return (call_id, claims) if wait or isinstance(said, Granted) else cast("object", multiple())
 
-    @rule(call=calls, lease=seconds)
-    def reserve_again(self, call: tuple[str, list[Claim]], lease: float) -> None:
-        self.ask("reserve", *call, lease=lease, most=50)
+    @rule(call=calls, lease=seconds, wait=st.just(0.0) | seconds)
+    def reserve_again(self, call: tuple[str, list[Claim]], lease: float, wait: float) -> None:
+        self.ask("reserve", *call, lease=lease, most=50, wait=wait)
 
     @rule(call=calls, data=st.data())
     def settle(self, call: tuple[str, list[Claim]], data: st.DataObject) -> None:
         call_id, claims = call
         figures = st.none() | st.integers(0, 900)
         taken: list[Taken] = [data.draw(signals if isinstance(claim, Circuit) else figures) for claim in claims]
-        taken = [None if isinstance(claim, Slot) else took for claim, took in zip(claims, taken, strict=True)]
+        taken = [None if isinstance(claim, Slot | Turn) else took for claim, took in zip(claims, taken, strict=True)]
         self.ask("settle", call_id, claims, taken)
 
     @rule(name=st.sampled_from(sorted(ACCOUNTS)), cap=st.integers(0, 5_000) | st.integers(2**60, 2**70))

@@ -17,6 +17,7 @@ from tierwise.state.claims import (
     Slot,
     Spend,
     Taken,
+    Turn,
 )
 from tierwise.state.memory import MemoryState
 
@@ -43,4 +44,5 @@ __all__ = [
     "Spend",
     "State",
     "Taken",
+    "Turn",
 ]

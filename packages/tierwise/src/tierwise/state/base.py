@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
@@ -30,7 +31,14 @@ class State(ABC):
 
     @abstractmethod
     def reserve(
-        self, call_id: str, claims: Sequence[Claim], *, lease: float, least: int = 0, most: int = 0
+        self,
+        call_id: str,
+        claims: Sequence[Claim],
+        *,
+        lease: float,
+        least: int = 0,
+        most: int = 0,
+        wait: float = 0.0,
     ) -> Granted | Denied:
         """Sets aside what a call may take: all of its claims, or none.
 
@@ -43,6 +51,8 @@ class State(ABC):
             lease: Seconds after which the reservation lapses.
             least: The fewest output tokens that are of use.
             most: The most that it may produce.
+            wait: Seconds for which the call keeps its place in its lines (`Turn`) after it was due to ask again; 0 if
+                it does not wait. It gives up its place by settling.
         """
 
     @abstractmethod
@@ -53,7 +63,7 @@ class State(ABC):
 
         Args:
             call_id: The call.
-            claims: The claims that were reserved.
+            claims: The claims that were reserved, or waited for.
             taken: What the call took of each.
             observed: How the model did; it is remembered whether there is a reservation or not.
         """
@@ -72,11 +82,34 @@ class State(ABC):
     def balance(self, key: str) -> Balance:
         """What is spent and reserved of an account; zero of one that is not known."""
 
+    def pause(self, call_id: str, seconds: float, *, most: float) -> None:
+        """Waits until it is worth asking again for a call that was denied.
+
+        Args:
+            call_id: The call.
+            seconds: How long to wait, where the state does not know better.
+            most: How long it may wait at all.
+        """
+        time.sleep(min(seconds, most))
+
+    async def apause(self, call_id: str, seconds: float, *, most: float) -> None:
+        """The async twin of `pause`."""
+        import asyncio
+
+        await asyncio.sleep(min(seconds, most))
+
     async def areserve(
-        self, call_id: str, claims: Sequence[Claim], *, lease: float, least: int = 0, most: int = 0
+        self,
+        call_id: str,
+        claims: Sequence[Claim],
+        *,
+        lease: float,
+        least: int = 0,
+        most: int = 0,
+        wait: float = 0.0,
     ) -> Granted | Denied:
         """The async twin of `reserve`."""
-        return await in_thread(self.reserve, call_id, claims, lease=lease, least=least, most=most)
+        return await in_thread(self.reserve, call_id, claims, lease=lease, least=least, most=most, wait=wait)
 
     async def asettle(
         self, call_id: str, claims: Sequence[Claim], taken: Sequence[Taken], observed: Observed | None = None

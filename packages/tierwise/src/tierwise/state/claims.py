@@ -1,4 +1,4 @@
-"""What limits ask of the state, as plain values: every store understands these four kinds, and nothing else.
+"""What limits ask of the state, as plain values: every store understands these five kinds, and nothing else.
 
 A claim is reserved before a call and settled after it, with what the call took of it. Amounts are whole numbers
 (nano-dollars, tokens, requests), so that every store adds them up in the same way.
@@ -22,6 +22,7 @@ __all__ = [
     "Slot",
     "Spend",
     "Taken",
+    "Turn",
 ]
 
 
@@ -94,7 +95,23 @@ class Circuit:
     """Seconds after which another call may try, though the probe has not ended; as long as its lease if not given."""
 
 
-Claim: TypeAlias = Spend | Slot | Rate | Circuit
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A place in a line, for calls that wait: who has waited for slots and rates gets them before who comes later.
+
+    The parties of a line take turns, and each party's calls go in the order in which they came (start-time fair
+    queuing: Goyal, Vin and Cheng, 1996). So a party with a hundred calls holds up another's one call by one of its own.
+    A call goes when there is room for it and for all who are before it. It denies nothing by itself.
+    """
+
+    key: str
+    """The line."""
+    _: KW_ONLY
+    party: str
+    """Whose call it is, e.g. the session."""
+
+
+Claim: TypeAlias = Spend | Slot | Rate | Circuit | Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +126,7 @@ class Signal:
 
 Taken: TypeAlias = int | Signal | None
 """What a call took of a claim: of `Spend` and `Rate` an amount, or `None` for as much as was set aside; of `Circuit` a
-`Signal`, or `None` for an unknown one; of `Slot` nothing can be said, for it is free again."""
+`Signal`, or `None` for an unknown one; of `Slot` and `Turn` nothing can be said, for they are free again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +154,8 @@ class Denied:
     """Of an account: what other calls have set aside. Of slots: how many are held."""
     cap: int = 0
     """The figure that holds: the cap, the number of slots, the rate."""
+    ahead: int = 0
+    """How many calls wait before this one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,14 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from tierwise.state import rules
+from tierwise.state.alarms import Alarms
 from tierwise.state.base import State
-from tierwise.state.claims import Balance, Claim, Denied, Granted, Observed, Taken
-from tierwise.state.records import Account, Breaker, Bucket, Held, Places, Record
+from tierwise.state.claims import Balance, Claim, Denied, Granted, Observed, Slot, Taken
+from tierwise.state.lines import next_of
+from tierwise.state.records import Account, Breaker, Bucket, Held, Line, Places, Record
 
 __all__ = ["MemoryState"]
 
@@ -43,15 +45,29 @@ class MemoryState(State):
         self._latencies: dict[str, float] = {}
         self._errors: dict[str, float] = {}
         self._lock = threading.Lock()
+        self._alarms = Alarms()
 
     def reserve(
-        self, call_id: str, claims: Sequence[Claim], *, lease: float, least: int = 0, most: int = 0
+        self,
+        call_id: str,
+        claims: Sequence[Claim],
+        *,
+        lease: float,
+        least: int = 0,
+        most: int = 0,
+        wait: float = 0.0,
     ) -> Granted | Denied:
         """See `State`."""
         with self._lock:
             now = self._clock()
             self._book.forget(now)
-            return rules.reserve(self._book, now, call_id, claims, lease=lease, least=least, most=most)
+            said = rules.reserve(self._book, now, call_id, claims, lease=lease, least=least, most=most, wait=wait)
+            if wait and isinstance(said, Denied):
+                self._alarms.set(call_id, until_freed=isinstance(claims[said.index], Slot))
+            elif self._alarms:
+                self._alarms.drop(call_id)
+                self._alarms.ring(next_of(self._book, claims))
+            return said
 
     def settle(
         self, call_id: str, claims: Sequence[Claim], taken: Sequence[Taken], observed: Observed | None = None
@@ -59,8 +75,32 @@ class MemoryState(State):
         """See `State`."""
         with self._lock:
             rules.settle(self._book, self._clock(), call_id, claims, taken)
+            if self._alarms:
+                self._alarms.drop(call_id)
+                self._alarms.ring(next_of(self._book, claims))
             if observed is not None:
                 self._observe(observed)
+
+    def pause(self, call_id: str, seconds: float, *, most: float) -> None:
+        """See `State`. Who waits in a line is woken when it is its turn."""
+        rung = threading.Event()
+        if self._alarms.arm(call_id, rung.set):
+            rung.wait(self._alarms.patience(call_id, seconds, most))
+            self._alarms.disarm(call_id)
+
+    async def apause(self, call_id: str, seconds: float, *, most: float) -> None:
+        """See `State`."""
+        import asyncio
+
+        loop, rung = asyncio.get_running_loop(), asyncio.Event()
+        if self._alarms.arm(call_id, lambda: loop.call_soon_threadsafe(rung.set)):
+            try:
+                async with asyncio.timeout(self._alarms.patience(call_id, seconds, most)):
+                    await rung.wait()
+            except TimeoutError:
+                pass
+            finally:
+                self._alarms.disarm(call_id)
 
     def lift(self, key: str, cap: int, *, keep: float | None = None) -> None:
         """See `State`."""
@@ -82,10 +122,17 @@ class MemoryState(State):
             return sum(not held.lapsed for held in self._book.held.values())
 
     async def areserve(
-        self, call_id: str, claims: Sequence[Claim], *, lease: float, least: int = 0, most: int = 0
+        self,
+        call_id: str,
+        claims: Sequence[Claim],
+        *,
+        lease: float,
+        least: int = 0,
+        most: int = 0,
+        wait: float = 0.0,
     ) -> Granted | Denied:
         """See `State`. The event loop does not turn meanwhile."""
-        return self.reserve(call_id, claims, lease=lease, least=least, most=most)
+        return self.reserve(call_id, claims, lease=lease, least=least, most=most, wait=wait)
 
     async def asettle(
         self, call_id: str, claims: Sequence[Claim], taken: Sequence[Taken], observed: Observed | None = None
@@ -142,37 +189,39 @@ class _MemoryBook:
     """See `Book`."""
 
     def __init__(self) -> None:
-        self.records: dict[type[Record], dict[str, Record]] = {
-            kind: {} for kind in (Account, Places, Bucket, Breaker, Held)
+        self.records: dict[type[Any], dict[str, Any]] = {
+            kind: {} for kind in (Account, Places, Bucket, Breaker, Line, Held)
         }
-        self.held = cast("dict[str, Held]", self.records[Held])
+        self.held: dict[str, Held] = self.records[Held]
         self.leases: list[tuple[float, str]] = []
         """A heap. It may name calls that were settled since."""
         self._due: list[tuple[float, int, type[Record], str]] = []
         """A heap of when to look whether a record may be forgotten, with a number that tells entries apart."""
-        self._timed: dict[type[Record], set[str]] = {kind: set() for kind in self.records}
+        self._timed: dict[type[Any], set[str]] = {kind: set() for kind in self.records}
         """What has an entry there."""
         self._count = 0
 
     def load(self, kind: type[R], key: str) -> R | None:
         """See `Book`."""
-        return cast("R | None", self.records[kind].get(key))
+        return self.records[kind].get(key)
 
     def save(self, key: str, record: Record) -> None:
         """See `Book`."""
         kind = type(record)
         records = self.records[kind]
         if kind is Held:
-            held = cast("Held", record)
-            if records.get(key) is not record:
-                heapq.heappush(self.leases, (held.expires, key))
-            records[key] = record
-            if not held.lapsed:
-                return
-        else:
-            records[key] = record
+            self._save_held(key, cast("Held", record))
+            return
+        records[key] = record
         if record.until is not None and key not in self._timed[kind]:
             self._watch(kind, key, record.until)
+
+    def _save_held(self, call_id: str, held: Held) -> None:
+        if self.held.get(call_id) is not held:
+            heapq.heappush(self.leases, (held.expires, call_id))
+            self.held[call_id] = held
+        if held.lapsed and held.until is not None:
+            self._watch(Held, call_id, held.until)
 
     def drop(self, kind: type[Record], key: str) -> None:
         """See `Book`."""
@@ -189,12 +238,14 @@ class _MemoryBook:
         while self.leases and self.leases[0][0] <= now and len(found) < _MOST:
             _, call_id = heapq.heappop(self.leases)
             held = self.held.get(call_id)
-            if held is not None and not held.lapsed:
+            if held is not None and not held.lapsed and held.expires <= now:
                 found.append((call_id, held))
         return found
 
     def forget(self, now: float) -> None:
         """Drops records whose time is over."""
+        if not self._due or self._due[0][0] > now:
+            return
         for _ in range(_MOST):
             if not self._due or self._due[0][0] > now:
                 return

@@ -1,4 +1,4 @@
-"""What a store keeps for the rules: one record for each account, set of slots, rate and circuit, one for each call.
+"""What a store keeps for the rules: a record for each account, set of slots, rate, circuit, line, and for each call.
 
 Times are seconds of the store's own clock. `until` says when a record may be forgotten; `None` is never.
 """
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias, TypeVar
 
-__all__ = ["Account", "Book", "Breaker", "Bucket", "Held", "Places", "Record"]
+__all__ = ["Account", "Book", "Breaker", "Bucket", "Held", "Line", "Places", "Record", "Waiter"]
 
 
 @dataclass(slots=True)
@@ -55,6 +55,23 @@ class Breaker:
     until: float | None = None
 
 
+Waiter: TypeAlias = "tuple[int, int, str, float, dict[str, int]]"
+"""A call that waits: its rank, the number that tells it from others of the same rank, its party, when its place is
+given up, and what it wants of slots and rates."""
+
+
+@dataclass(slots=True)
+class Line:
+    """Of `Turn`: the calls that wait."""
+
+    waiting: dict[str, Waiter] = field(default_factory=dict[str, Waiter])
+    served: int = 0
+    """The rank of the last call that went."""
+    came: int = 0
+    """How many have come so far."""
+    until: float | None = None
+
+
 @dataclass(slots=True)
 class Held:
     """Of a call: what it has set aside."""
@@ -71,8 +88,8 @@ class Held:
     """True once the lease is over: nothing is set aside any more, and a settlement still counts."""
 
 
-Record: TypeAlias = Account | Places | Bucket | Breaker | Held
-R = TypeVar("R", bound="Account | Places | Bucket | Breaker | Held")
+Record: TypeAlias = Account | Places | Bucket | Breaker | Line | Held
+R = TypeVar("R", bound="Account | Places | Bucket | Breaker | Line | Held")
 
 
 class Book(Protocol):

@@ -107,10 +107,17 @@ class RedisState(SharedState):
         await self.aclose()
 
     def reserve(
-        self, call_id: str, claims: Sequence[Claim], *, lease: float, least: int = 0, most: int = 0
+        self,
+        call_id: str,
+        claims: Sequence[Claim],
+        *,
+        lease: float,
+        least: int = 0,
+        most: int = 0,
+        wait: float = 0.0,
     ) -> Granted | Denied:
         """See `State`."""
-        return outcome(self._do("reserve", reservation(call_id, claims, lease, least, most)))
+        return outcome(self._do("reserve", reservation(call_id, claims, lease, least, most, wait)))
 
     def settle(
         self, call_id: str, claims: Sequence[Claim], taken: Sequence[Taken], observed: Observed | None = None
@@ -130,10 +137,17 @@ class RedisState(SharedState):
         return balance(self._do("balance", {"key": storable(key)}))
 
     async def areserve(
-        self, call_id: str, claims: Sequence[Claim], *, lease: float, least: int = 0, most: int = 0
+        self,
+        call_id: str,
+        claims: Sequence[Claim],
+        *,
+        lease: float,
+        least: int = 0,
+        most: int = 0,
+        wait: float = 0.0,
     ) -> Granted | Denied:
         """See `State`."""
-        return outcome(await self._ado("reserve", reservation(call_id, claims, lease, least, most)))
+        return outcome(await self._ado("reserve", reservation(call_id, claims, lease, least, most, wait)))
 
     async def asettle(
         self, call_id: str, claims: Sequence[Claim], taken: Sequence[Taken], observed: Observed | None = None

@@ -12,6 +12,7 @@ local LEASES = KEYS[1]
 local RETENTION = 86400 -- seconds for which a lapsed reservation is remembered, so that a late settlement counts, once
 local IDLE = 86400 -- seconds after which a circuit or a rate that nobody used says nothing any more
 local POLL = 0.02 -- seconds after which it is worth asking again for what is free when another call ends
+local POLLS = 25 -- the most times that for one who waits behind others
 local MOST = 1000 -- the most leases that one operation looks after
 
 local given = cjson.decode(ARGV[3])
@@ -96,19 +97,20 @@ local function spend_denied(claim, account, units, least)
   return {false, account.spent, account.reserved, cap_of(claim, account)}
 end
 
-local function slot_denied(claim)
+local function slot_denied(claim, ahead, wanted)
   local taken = redis.call('SCARD', PREFIX .. 'slots:' .. claim.key)
-  if taken < claim.size then return nil end
-  return {POLL, '0', whole(taken), whole(claim.size)}
+  if taken + (wanted[claim.key] or 0) < claim.size then return nil end
+  return {POLL * math.min(1 + ahead, POLLS), '0', whole(taken), whole(claim.size), ahead}
 end
 
 local function full_at(key) return tonumber(redis.call('GET', PREFIX .. 'rate:' .. key) or '0') end
 
-local function rate_denied(claim)
+local function rate_denied(claim, ahead, wanted)
   if claim.amount > claim.burst then return {false, '0', '0', whole(claim.burst)} end
-  local late = math.max(full_at(claim.key), now) + (claim.amount - claim.burst) * claim.period / claim.limit - now
+  local amount = (wanted[claim.key] or 0) + claim.amount
+  local late = math.max(full_at(claim.key), now) + (amount - claim.burst) * claim.period / claim.limit - now
   if late <= 0 then return nil end
-  return {late, '0', '0', whole(claim.limit)}
+  return {late, '0', '0', whole(claim.limit), ahead}
 end
 
 local function circuit_denied(claim)
@@ -120,7 +122,89 @@ local function circuit_denied(claim)
   return {math.max(POLL, circuit.probe_until - now), '0', '0', '0'}
 end
 
-local denied_by = {slot = slot_denied, rate = rate_denied, circuit = circuit_denied}
+local function turn_denied() end
+
+local denied_by = {slot = slot_denied, rate = rate_denied, circuit = circuit_denied, turn = turn_denied}
+
+-- Lines: who goes next of those that wait (see `tierwise.state.lines`). A line is one text, for it is short.
+
+local function line_of(claim)
+  local text = redis.call('GET', PREFIX .. 'line:' .. claim.key)
+  return text and cjson.decode(text) or {served = 0, came = 0, waiting = {}}
+end
+
+local function keep_line(claim, line)
+  local key = PREFIX .. 'line:' .. claim.key
+  local last
+  for _, waiter in pairs(line.waiting) do last = math.max(last or 0, waiter.ends) end
+  if not last then
+    redis.call('DEL', key)
+    return
+  end
+  redis.call('SET', key, cjson.encode(line))
+  keep(key, math.max(last - now, 0.001))
+end
+
+-- The rank of a call, and its number: where it waits, or would if it came now.
+local function place_of(line, claim)
+  local known = line.waiting[given.call]
+  if known then return known.rank, known.number end
+  local latest = line.served
+  for _, waiter in pairs(line.waiting) do
+    if waiter.party == claim.party then latest = math.max(latest, waiter.rank) end
+  end
+  return latest + 1, line.came + 1
+end
+
+-- How many wait before the call, and what they want, by the key of the slot or rate.
+local function before()
+  local most, wanted = 0, {}
+  for _, claim in ipairs(given.claims) do
+    local line = claim.kind == 'turn' and line_of(claim)
+    if line and next(line.waiting) then
+      for call, waiter in pairs(line.waiting) do
+        if waiter.ends <= now then line.waiting[call] = nil end
+      end
+      keep_line(claim, line)
+      local rank, number = place_of(line, claim)
+      local ahead = 0
+      for call, waiter in pairs(line.waiting) do
+        local earlier = waiter.rank < rank or (waiter.rank == rank and waiter.number < number)
+        if call ~= given.call and earlier then
+          ahead = ahead + 1
+          for key, amount in pairs(waiter.wants) do wanted[key] = (wanted[key] or 0) + amount end
+        end
+      end
+      most = math.max(most, ahead)
+    end
+  end
+  return most, wanted
+end
+
+local function join(ends)
+  local wants = {}
+  for _, claim in ipairs(given.claims) do
+    if claim.kind == 'slot' then wants[claim.key] = 1 end
+    if claim.kind == 'rate' then wants[claim.key] = claim.amount end
+  end
+  for _, claim in ipairs(given.claims) do
+    if claim.kind == 'turn' then
+      local line = line_of(claim)
+      local rank, number = place_of(line, claim)
+      line.came = math.max(line.came, number)
+      line.waiting[given.call] = {rank = rank, number = number, party = claim.party, ends = ends, wants = wants}
+      keep_line(claim, line)
+    end
+  end
+end
+
+local function leave(claim, served)
+  local line = line_of(claim)
+  if not next(line.waiting) then return end
+  if served then line.served = math.max(line.served, (place_of(line, claim))) end
+  line.waiting[given.call] = nil
+  keep_line(claim, line)
+end
 
 -- Setting aside: each notes in the call's own record what it did.
 
@@ -160,6 +244,8 @@ function set_aside.circuit(claim, held, lease)
   held['probe:' .. claim.key] = '1'
   held.probe = '1'
 end
+
+function set_aside.turn(claim) leave(claim, true) end
 
 -- Calls.
 
@@ -222,6 +308,7 @@ function operations.reserve()
   local held = hash(key)
   if held.units and not held.lapsed then return {1, held.units, held.probe or '0'} end
   local units, longest, worst = given.most, nil, nil
+  local ahead, wanted = before()
   for index, claim in ipairs(given.claims) do
     local denied
     if claim.kind == 'spend' then
@@ -230,14 +317,15 @@ function operations.reserve()
       units = math.min(units, payable)
       denied = spend_denied(claim, account, payable, given.least)
     else
-      denied = denied_by[claim.kind](claim)
+      denied = denied_by[claim.kind](claim, ahead, wanted)
     end
     local wait = denied and (denied[1] or math.huge)
     if denied and (not longest or wait > longest) then
       longest = wait
-      worst = {0, index - 1, denied[1] and float(denied[1]) or '', denied[2], denied[3], denied[4]}
+      worst = {0, index - 1, denied[1] and float(denied[1]) or '', denied[2], denied[3], denied[4], denied[5] or 0}
     end
   end
+  if worst and given.wait > 0 and longest < math.huge then join(now + longest + given.wait) end
   if worst then return worst end
   held = {units = units, expires = float(now + given.lease)}
   for _, claim in ipairs(given.claims) do set_aside[claim.kind](claim, held, given.lease) end
@@ -263,6 +351,8 @@ function settle.spend(claim, held)
 end
 
 function settle.slot() end
+
+function settle.turn() end
 
 function settle.rate(claim, held)
   if claim.taken then fill(claim, claim.taken - held['rate:' .. claim.key]) end
@@ -304,6 +394,10 @@ function operations.settle()
     redis.call('DEL', key)
     redis.call('ZREM', LEASES, given.call)
     for _, claim in ipairs(given.claims) do settle[claim.kind](claim, held) end
+  else
+    for _, claim in ipairs(given.claims) do
+      if claim.kind == 'turn' then leave(claim, false) end
+    end
   end
   return given.observed and observe(given.observed) or {}
 end

@@ -1,15 +1,19 @@
 """What reserving and settling do to the records of a store: the same for every store that can run Python.
 
-First every claim is looked at, and nothing is changed; only if none is denied is anything set aside.
+First every claim is looked at, and nothing is changed; only if none is denied is anything set aside. Each record is
+looked up once for that. What a kind of claim means is in three functions: whether it is denied, what is set aside, and
+what is settled.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import inf
+from typing import Any
 
-from tierwise.state.claims import Circuit, Claim, Denied, Granted, Rate, Signal, Slot, Spend, Taken
-from tierwise.state.records import Account, Book, Breaker, Bucket, Held, Places
+from tierwise.state.claims import Circuit, Claim, Denied, Granted, Rate, Signal, Slot, Spend, Taken, Turn
+from tierwise.state.lines import NOBODY, Before, before, join, leave
+from tierwise.state.records import Account, Book, Breaker, Bucket, Held, Line, Places, Record
 
 __all__ = ["IDLE", "POLL", "RETENTION", "TICK", "lift", "reserve", "settle", "sweep"]
 
@@ -25,31 +29,49 @@ TICK = 1e-6
 POLL = 0.02
 """Seconds after which it is worth asking again for something that is free when another call ends."""
 
+POLLS = 25
+"""The most times that for one who waits behind others."""
+
 
 def reserve(
-    book: Book, now: float, call_id: str, claims: Sequence[Claim], *, lease: float, least: int, most: int
+    book: Book,
+    now: float,
+    call_id: str,
+    claims: Sequence[Claim],
+    *,
+    lease: float,
+    least: int,
+    most: int,
+    wait: float = 0.0,
 ) -> Granted | Denied:
     """See `State.reserve`."""
     sweep(book, now)
     held = book.load(Held, call_id)
     if held is not None and not held.lapsed:
         return Granted(held.units, probe=bool(held.probes))
-    units = most
-    worst: Denied | None = None
+    records: list[Any] = [book.load(_KEPT[type(claim)], claim.key) for claim in claims]
+    others = NOBODY
+    if any(type(record) is Line for record in records):
+        others = before(book, now, call_id, claims)
+    units, worst = most, None
     for index, claim in enumerate(claims):
-        if isinstance(claim, Spend):
-            room = _room(book, claim, most)
-            units = min(units, room)
-            denied = _poor(book, index, claim) if room < least or room < 0 else None
+        record = records[index]
+        if type(claim) is Spend:
+            room = _room(claim, record, most)
+            if room < units:
+                units = room
+            denied = _poor(index, claim, record) if room < least or room < 0 else None
         else:
-            denied = _denied(book, now, index, claim)
+            denied = _DENIED[type(claim)](now, index, claim, record, others)
         if denied is not None and (worst is None or _wait(denied) > _wait(worst)):
             worst = denied
     if worst is not None:
+        if wait and worst.retry_after is not None:
+            join(book, call_id, claims, now + worst.retry_after + wait)
         return worst
     held = Held({}, [], [], {}, units, now + lease, now + lease + RETENTION)
-    for claim in claims:
-        _set_aside(book, now, call_id, claim, held)
+    for claim, record in zip(claims, records, strict=True):
+        _SET_ASIDE[type(claim)](book, now, call_id, claim, record, held)
     book.save(call_id, held)
     return Granted(units, probe=bool(held.probes))
 
@@ -59,16 +81,13 @@ def settle(book: Book, now: float, call_id: str, claims: Sequence[Claim], taken:
     sweep(book, now)
     held = book.load(Held, call_id)
     if held is None:
+        leave(book, call_id, claims, served=False)
         return
-    _give_back(book, call_id, held)
-    book.drop(Held, call_id)
     for claim, took in zip(claims, taken, strict=True):
-        if isinstance(claim, Spend):
-            _spend(book, now, claim, took if isinstance(took, int) else held.accounts.get(claim.key, 0))
-        elif isinstance(claim, Rate) and isinstance(took, int):
-            _correct(book, now, claim, took - held.expected.get(claim.key, 0))
-        elif isinstance(claim, Circuit) and isinstance(took, Signal):
-            _learn(book, now, claim, took, probed=claim.key in held.probes)
+        _SETTLED[type(claim)](book, now, call_id, claim, took, held)
+    if held.accounts or held.places or held.probes:
+        _give_back(book, call_id, held)
+    book.drop(Held, call_id)
 
 
 def sweep(book: Book, now: float) -> int:
@@ -85,12 +104,30 @@ def lift(book: Book, now: float, key: str, cap: int, keep: float | None) -> None
     """See `State.lift`."""
     account = book.load(Account, key) or Account()
     account.cap = cap if account.cap is None else max(account.cap, cap)
-    account.until = _until(account, now, keep)
+    _until(account, now, keep)
     book.save(key, account)
 
 
 def _wait(denied: Denied) -> float:
     return inf if denied.retry_after is None else denied.retry_after
+
+
+def _give_back(book: Book, call_id: str, held: Held) -> None:
+    """Frees what the call has set aside; a rate's share is not given back, for it may have been used."""
+    if held.lapsed:
+        return
+    for key, amount in held.accounts.items():
+        account = book.load(Account, key)
+        if account is not None:
+            account.reserved -= amount
+            book.save(key, account)
+    for key in held.places:
+        _vacate(book, call_id, key)
+    for key in held.probes:
+        breaker = book.load(Breaker, key)
+        if breaker is not None and breaker.probe == call_id:
+            breaker.probe = None
+            book.save(key, breaker)
 
 
 # Accounts.
@@ -100,104 +137,146 @@ def _cap(claim: Spend, account: Account) -> int:
     return claim.cap if account.cap is None else max(claim.cap, account.cap)
 
 
-def _room(book: Book, claim: Spend, most: int) -> int:
+def _room(claim: Spend, account: Account | None, most: int) -> int:
     """The output tokens that the account can pay; below zero if it cannot even pay what comes before them."""
-    account = book.load(Account, claim.key) or Account()
-    free = _cap(claim, account) - account.spent - account.reserved - claim.amount
+    free = claim.cap - claim.amount
+    if account is not None:
+        free = _cap(claim, account) - account.spent - account.reserved - claim.amount
     if free < 0:
         return -1
     return most if claim.each == 0 else min(most, free // claim.each)
 
 
-def _poor(book: Book, index: int, claim: Spend) -> Denied:
-    account = book.load(Account, claim.key) or Account()
+def _poor(index: int, claim: Spend, account: Account | None) -> Denied:
+    account = account or Account()
     return Denied(index, spent=account.spent, reserved=account.reserved, cap=_cap(claim, account))
 
 
-def _spend(book: Book, now: float, claim: Spend, amount: int) -> None:
-    account = book.load(Account, claim.key) or Account()
-    account.spent += amount
-    account.until = _until(account, now, claim.keep)
+def _set_aside_money(book: Book, now: float, call_id: str, claim: Spend, account: Account | None, held: Held) -> None:
+    account = account or Account()
+    amount = claim.amount + claim.each * held.units
+    account.reserved += amount
+    held.accounts[claim.key] = amount
+    _until(account, now, claim.keep, lease_ends=held.expires)
     book.save(claim.key, account)
 
 
-def _until(account: Account, now: float, keep: float | None, *, lease_ends: float = 0.0) -> float | None:
+def _spend(book: Book, now: float, call_id: str, claim: Spend, took: Taken, held: Held) -> None:
+    account = book.load(Account, claim.key) or Account()
+    amount = held.accounts.pop(claim.key, 0)
+    if not held.lapsed:
+        account.reserved -= amount
+    account.spent += took if isinstance(took, int) else amount
+    _until(account, now, claim.keep)
+    book.save(claim.key, account)
+
+
+def _until(account: Account, now: float, keep: float | None, *, lease_ends: float = 0.0) -> None:
     """When the account may be forgotten: never before what is set aside of it is settled, or has lapsed."""
-    return None if keep is None else max(account.until or 0.0, now + keep, lease_ends)
+    account.until = None if keep is None else max(account.until or 0.0, now + keep, lease_ends)
 
 
-# Slots, rates, circuits.
+# Slots.
 
 
-def _denied(book: Book, now: float, index: int, claim: Slot | Rate | Circuit) -> Denied | None:
-    match claim:
-        case Slot():
-            places = book.load(Places, claim.key)
-            taken = len(places.holders) if places is not None else 0
-            return Denied(index, retry_after=POLL, reserved=taken, cap=claim.size) if taken >= claim.size else None
-        case Rate():
-            bucket = book.load(Bucket, claim.key) or Bucket()
-            burst = claim.limit if claim.burst is None else claim.burst
-            late = max(bucket.full_at, now) + (claim.amount - burst) * claim.period / claim.limit - now
-            if claim.amount > burst:
-                return Denied(index, cap=burst)  # it would never go, however long it waits
-            return Denied(index, retry_after=late, cap=claim.limit) if late > TICK else None
-        case Circuit():
-            breaker = book.load(Breaker, claim.key)
-            if breaker is None or breaker.open_until is None:
-                return None
-            if now < breaker.open_until:
-                return Denied(index, retry_after=breaker.open_until - now)
-            if breaker.probe is None or now >= breaker.probe_until:
-                return None
-            return Denied(index, retry_after=max(POLL, breaker.probe_until - now))
+def _full(now: float, index: int, claim: Slot, places: Places | None, others: Before) -> Denied | None:
+    taken = 0 if places is None else len(places.holders)
+    ahead, wanted = others
+    if taken + wanted.get(claim.key, 0) < claim.size:
+        return None
+    return Denied(index, retry_after=POLL * min(1 + ahead, POLLS), reserved=taken, cap=claim.size, ahead=ahead)
 
 
-def _set_aside(book: Book, now: float, call_id: str, claim: Claim, held: Held) -> None:
-    match claim:
-        case Spend():
-            account = book.load(Account, claim.key) or Account()
-            amount = claim.amount + claim.each * held.units
-            account.reserved += amount
-            held.accounts[claim.key] = amount
-            account.until = _until(account, now, claim.keep, lease_ends=held.expires)
-            book.save(claim.key, account)
-        case Slot():
-            places = book.load(Places, claim.key) or Places()
-            places.holders.append(call_id)
-            held.places.append(claim.key)
-            book.save(claim.key, places)
-        case Rate():
-            bucket = book.load(Bucket, claim.key) or Bucket()
-            bucket.full_at = max(bucket.full_at, now) + claim.amount * claim.period / claim.limit
-            held.expected[claim.key] = claim.amount
-            bucket.until = bucket.full_at + IDLE
-            book.save(claim.key, bucket)
-        case Circuit():
-            breaker = book.load(Breaker, claim.key)
-            if breaker is not None and breaker.open_until is not None:
-                ends = held.expires if claim.probe is None else min(held.expires, now + claim.probe)
-                breaker.probe, breaker.probe_until = call_id, ends
-                held.probes.append(claim.key)
-                breaker.until = held.expires + IDLE
-                book.save(claim.key, breaker)
+def _occupy(book: Book, now: float, call_id: str, claim: Slot, places: Places | None, held: Held) -> None:
+    places = places or Places()
+    places.holders.append(call_id)
+    held.places.append(claim.key)
+    book.save(claim.key, places)
 
 
-def _correct(book: Book, now: float, claim: Rate, more: int) -> None:
+def _free(book: Book, now: float, call_id: str, claim: Slot, took: Taken, held: Held) -> None:
+    if claim.key in held.places:
+        held.places.remove(claim.key)
+        if not held.lapsed:
+            _vacate(book, call_id, claim.key)
+
+
+def _vacate(book: Book, call_id: str, key: str) -> None:
+    places = book.load(Places, key)
+    if places is None:
+        return
+    places.holders.remove(call_id)
+    if places.holders:
+        book.save(key, places)
+    else:
+        book.drop(Places, key)
+
+
+# Rates.
+
+
+def _early(now: float, index: int, claim: Rate, bucket: Bucket | None, others: Before) -> Denied | None:
+    burst = claim.limit if claim.burst is None else claim.burst
+    if claim.amount > burst:
+        return Denied(index, cap=burst)  # it would never go, however long it waits
+    ahead, wanted = others
+    full_at = now if bucket is None else max(bucket.full_at, now)
+    late = full_at + (wanted.get(claim.key, 0) + claim.amount - burst) * claim.period / claim.limit - now
+    return Denied(index, retry_after=late, cap=claim.limit, ahead=ahead) if late > TICK else None
+
+
+def _draw(book: Book, now: float, call_id: str, claim: Rate, bucket: Bucket | None, held: Held) -> None:
+    _drawn(book, now, claim, bucket, claim.amount)
+    held.expected[claim.key] = claim.amount
+
+
+def _correct(book: Book, now: float, call_id: str, claim: Rate, took: Taken, held: Held) -> None:
     """What was taken more, or less, than expected. A bucket that is full gains nothing."""
-    bucket = book.load(Bucket, claim.key) or Bucket()
-    bucket.full_at = max(bucket.full_at, now) + more * claim.period / claim.limit
+    more = took - held.expected.get(claim.key, 0) if isinstance(took, int) else 0
+    if more:
+        _drawn(book, now, claim, book.load(Bucket, claim.key), more)
+
+
+def _drawn(book: Book, now: float, claim: Rate, bucket: Bucket | None, amount: int) -> None:
+    bucket = bucket or Bucket()
+    bucket.full_at = max(bucket.full_at, now) + amount * claim.period / claim.limit
     bucket.until = max(bucket.full_at, now) + IDLE
     book.save(claim.key, bucket)
 
 
-def _learn(book: Book, now: float, claim: Circuit, signal: Signal, *, probed: bool) -> None:
+# Circuits.
+
+
+def _open(now: float, index: int, claim: Circuit, breaker: Breaker | None, others: Before) -> Denied | None:
+    if breaker is None or breaker.open_until is None:
+        return None
+    if now < breaker.open_until:
+        return Denied(index, retry_after=breaker.open_until - now)
+    if breaker.probe is None or now >= breaker.probe_until:
+        return None
+    return Denied(index, retry_after=max(POLL, breaker.probe_until - now))
+
+
+def _probe(book: Book, now: float, call_id: str, claim: Circuit, breaker: Breaker | None, held: Held) -> None:
+    if breaker is None or breaker.open_until is None:
+        return
+    breaker.probe = call_id
+    breaker.probe_until = held.expires if claim.probe is None else min(held.expires, now + claim.probe)
+    breaker.until = held.expires + IDLE
+    held.probes.append(claim.key)
+    book.save(claim.key, breaker)
+
+
+def _learn(book: Book, now: float, call_id: str, claim: Circuit, took: Taken, held: Held) -> None:
     known = book.load(Breaker, claim.key)
+    signal = took if isinstance(took, Signal) else _SILENCE
     pause = signal.retry_after or 0.0
     if known is None and signal.health in ("good", "unknown") and pause <= 0:
         return
     breaker = known or Breaker()
-    closed = breaker.open_until is None
+    probed, closed = claim.key in held.probes, breaker.open_until is None
+    if probed and breaker.probe == call_id:
+        breaker.probe = None
     if signal.health == "good" and (probed or closed):
         book.drop(Breaker, claim.key)
         return
@@ -214,25 +293,51 @@ def _learn(book: Book, now: float, claim: Circuit, signal: Signal, *, probed: bo
     book.save(claim.key, breaker)
 
 
-def _give_back(book: Book, call_id: str, held: Held) -> None:
-    """Frees what the call has set aside; a rate's share is not given back, for it may have been used."""
-    if held.lapsed:
-        return
-    for key, amount in held.accounts.items():
-        account = book.load(Account, key)
-        if account is not None:
-            account.reserved -= amount
-            book.save(key, account)
-    for key in held.places:
-        places = book.load(Places, key)
-        if places is not None:
-            places.holders.remove(call_id)
-            if places.holders:
-                book.save(key, places)
-            else:
-                book.drop(Places, key)
-    for key in held.probes:
-        breaker = book.load(Breaker, key)
-        if breaker is not None and breaker.probe == call_id:
-            breaker.probe = None
-            book.save(key, breaker)
+_SILENCE = Signal()
+
+
+# Turns.
+
+
+def _unhindered(now: float, index: int, claim: Turn, line: Line | None, others: Before) -> None:
+    """A turn denies nothing by itself: slots and rates have to have room for those before."""
+
+
+def _go(book: Book, now: float, call_id: str, claim: Turn, line: Line | None, held: Held) -> None:
+    if line is not None:
+        leave(book, call_id, (claim,), served=True)
+
+
+def _gone(book: Book, now: float, call_id: str, claim: Turn, took: Taken, held: Held) -> None:
+    """The call left the line when it went."""
+
+
+# What each kind of claim is kept as, when it is denied, what is set aside, and what is settled.
+
+_KEPT: Mapping[type[Claim], type[Record]] = {
+    Spend: Account,
+    Slot: Places,
+    Rate: Bucket,
+    Circuit: Breaker,
+    Turn: Line,
+}
+_DENIED: Mapping[type[Claim], Callable[[float, int, Any, Any, Before], Denied | None]] = {
+    Slot: _full,
+    Rate: _early,
+    Circuit: _open,
+    Turn: _unhindered,
+}
+_SET_ASIDE: Mapping[type[Claim], Callable[[Book, float, str, Any, Any, Held], None]] = {
+    Spend: _set_aside_money,
+    Slot: _occupy,
+    Rate: _draw,
+    Circuit: _probe,
+    Turn: _go,
+}
+_SETTLED: Mapping[type[Claim], Callable[[Book, float, str, Any, Taken, Held], None]] = {
+    Spend: _spend,
+    Slot: _free,
+    Rate: _correct,
+    Circuit: _learn,
+    Turn: _gone,
+}

@@ -73,10 +73,17 @@ class SQLiteState(SharedState):
         self.close()
 
     def reserve(
-        self, call_id: str, claims: Sequence[Claim], *, lease: float, least: int = 0, most: int = 0
+        self,
+        call_id: str,
+        claims: Sequence[Claim],
+        *,
+        lease: float,
+        least: int = 0,
+        most: int = 0,
+        wait: float = 0.0,
     ) -> Granted | Denied:
         """See `State`."""
-        return self._file.do(_reserving(call_id, claims, lease, least, most))
+        return self._file.do(_reserving(call_id, claims, lease, least, most, wait))
 
     def settle(
         self, call_id: str, claims: Sequence[Claim], taken: Sequence[Taken], observed: Observed | None = None
@@ -96,10 +103,17 @@ class SQLiteState(SharedState):
         return self._file.do(lambda book, now: _balance(book, now, key))
 
     async def areserve(
-        self, call_id: str, claims: Sequence[Claim], *, lease: float, least: int = 0, most: int = 0
+        self,
+        call_id: str,
+        claims: Sequence[Claim],
+        *,
+        lease: float,
+        least: int = 0,
+        most: int = 0,
+        wait: float = 0.0,
     ) -> Granted | Denied:
         """See `State`."""
-        return await self._queued(_reserving(call_id, claims, lease, least, most))
+        return await self._queued(_reserving(call_id, claims, lease, least, most, wait))
 
     async def asettle(
         self, call_id: str, claims: Sequence[Claim], taken: Sequence[Taken], observed: Observed | None = None
@@ -141,10 +155,12 @@ class SQLiteState(SharedState):
         return self._file.do(lambda book, now: _observe(book.db, observed), wait=self._brief)
 
 
-def _reserving(call_id: str, claims: Sequence[Claim], lease: float, least: int, most: int) -> Work[Granted | Denied]:
+def _reserving(
+    call_id: str, claims: Sequence[Claim], lease: float, least: int, most: int, wait: float
+) -> Work[Granted | Denied]:
     def reserve(book: SQLiteBook, now: float) -> Granted | Denied:
         book.forget(now)
-        return rules.reserve(book, now, storable(call_id), claims, lease=lease, least=least, most=most)
+        return rules.reserve(book, now, storable(call_id), claims, lease=lease, least=least, most=most, wait=wait)
 
     return reserve
 

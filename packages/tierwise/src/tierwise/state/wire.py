@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tierwise.errors import ConfigError
-from tierwise.state.claims import Balance, Circuit, Claim, Denied, Granted, Rate, Signal, Slot, Spend, Taken
+from tierwise.state.claims import Balance, Circuit, Claim, Denied, Granted, Rate, Signal, Slot, Spend, Taken, Turn
 from tierwise.state.shared import Averages, Session, storable
 
 __all__ = ["averages", "balance", "kept_session", "outcome", "reservation", "settlement"]
@@ -15,7 +15,9 @@ _LARGEST = 2**53
 """The largest whole number that a script reckons with exactly."""
 
 
-def reservation(call_id: str, claims: Sequence[Claim], lease: float, least: int, most: int) -> dict[str, Any]:
+def reservation(
+    call_id: str, claims: Sequence[Claim], lease: float, least: int, most: int, wait: float
+) -> dict[str, Any]:
     """The arguments of `reserve`.
 
     Raises:
@@ -31,7 +33,8 @@ def reservation(call_id: str, claims: Sequence[Claim], lease: float, least: int,
                 value=most_of_it,
             )
     told = [_claim(claim) for claim in claims]
-    return {"call": storable(call_id), "claims": told, "lease": lease, "least": least, "most": most}
+    amounts = {"lease": lease, "least": least, "most": most, "wait": wait}
+    return {"call": storable(call_id), "claims": told} | amounts
 
 
 def settlement(call_id: str, claims: Sequence[Claim], taken: Sequence[Taken]) -> dict[str, Any]:
@@ -56,6 +59,8 @@ def _claim(claim: Claim) -> dict[str, Any]:
             figures = {"failures": claim.failures, "cooldown": claim.cooldown, "longest": claim.longest}
             told = {"kind": "circuit", "key": key} | figures
             return told if claim.probe is None else told | {"probe": claim.probe}
+        case Turn():
+            return {"kind": "turn", "key": key, "party": storable(claim.party)}
 
 
 def _taken(claim: Claim, took: Taken) -> dict[str, Any]:
@@ -71,9 +76,14 @@ def outcome(reply: Any) -> Granted | Denied:
     """The answer to `reserve`."""
     if int(reply[0]):
         return Granted(int(reply[1]), probe=bool(int(reply[2])))
-    _, index, wait, spent, reserved, cap = reply
+    _, index, wait, spent, reserved, cap, ahead = reply
     return Denied(
-        int(index), retry_after=float(wait) if wait else None, spent=int(spent), reserved=int(reserved), cap=int(cap)
+        int(index),
+        retry_after=float(wait) if wait else None,
+        spent=int(spent),
+        reserved=int(reserved),
+        cap=int(cap),
+        ahead=int(ahead),
     )
 
 

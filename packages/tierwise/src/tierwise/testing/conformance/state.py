@@ -326,7 +326,7 @@ class StateConformance:
 
     def test_who_gives_up_leaves_the_line(self, state: State) -> None:
         """By settling, as a call that was made does."""
-        name, calls = self._lined_up(state, ["a0", "b0"])
+        _, calls = self._lined_up(state, ["a0", "b0"])
         state.settle(*calls[0], [None, None])
         assert self._goes(state, calls[1:]) == ["b0"]
         reserved(state, *calls[0][1])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import multiprocessing
+import os
 import sys
 import threading
 import time
@@ -13,6 +15,8 @@ from typing import Any
 import pytest
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
+from redis.asyncio.cluster import RedisCluster as AsyncCluster
+from redis.cluster import RedisCluster
 from tierwise.errors import ConfigError, MissingExtraError, StateError
 from tierwise.ids import new_id
 from tierwise.state import Balance, Circuit, Granted, Observed, Rate, Signal, Slot, Spend, State
@@ -244,3 +248,47 @@ def lent() -> RedisServer:
         return RedisServer()
     except ConfigError as error:
         pytest.skip(str(error))  # where this is a failure, the other tests have failed already
+
+
+class Cluster(RedisServer):
+    """One node that has all slots."""
+
+    settings = (*RedisServer.settings, "--cluster-enabled", "yes")
+
+    def start(self) -> None:
+        super().start()
+        with Redis(port=self.port, decode_responses=True) as connected:
+            client: Any = connected
+            client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+            while "cluster_state:ok" not in str(client.execute_command("CLUSTER", "INFO")):
+                time.sleep(0.01)
+
+
+async def test_a_cluster_keeps_a_state_in_one_slot(tierwise_redis: str) -> None:
+    claims = [CLAIM, Slot("s", size=9), Rate("r", limit=9, period=60), Circuit("c", failures=1, cooldown=1, longest=9)]
+    with Cluster() as server, RedisCluster(host="127.0.0.1", port=server.port) as client:
+        async with AsyncCluster(host="127.0.0.1", port=server.port) as async_client:
+            state = RedisState(client, async_client=async_client)
+            call_id = reserved(state, *claims)
+            await state.asettle(call_id, claims, [50, None, 1, Signal("good")], Observed("a:m", 1.0))
+            assert (state.balance("account"), state.latency("a:m")) == (Balance(50), 1.0)
+            server.stop()
+            with pytest.raises(StateError, match="a RedisCluster"):
+                state.balance("account")
+
+
+def in_the_child(state: RedisState) -> None:
+    reserved(state, CLAIM)
+    assert asyncio.run(state.abalance("account")) == Balance(0, 120, 1_000)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_forked_child_goes_on_with_the_state(state: RedisState) -> None:
+    state.lift("account", 1_000)
+    reserved(state, CLAIM)
+    child = multiprocessing.get_context("fork").Process(target=in_the_child, args=(state,))
+    child.start()
+    child.join()
+    assert child.exitcode == 0
+    assert state.balance("account") == Balance(0, 120, 1_000)

@@ -21,6 +21,8 @@ from tierwise.state.wire import averages, balance, kept_session, outcome, reserv
 if TYPE_CHECKING:
     from redis import Redis
     from redis.asyncio import Redis as AsyncRedis
+    from redis.asyncio.cluster import RedisCluster as AsyncRedisCluster
+    from redis.cluster import RedisCluster
 
 __all__ = ["RedisState"]
 
@@ -54,9 +56,9 @@ class RedisState(SharedState):
 
     def __init__(
         self,
-        server: str | Redis,
+        server: str | Redis | RedisCluster,
         *,
-        async_client: AsyncRedis | None = None,
+        async_client: AsyncRedis | AsyncRedisCluster | None = None,
         prefix: str = "tierwise",
         wait: float = 2.0,
         fresh: float = 1.0,
@@ -186,7 +188,7 @@ class RedisState(SharedState):
             self._models.put(observed.model, averages(reply))
 
     def _do(self, operation: str, told: dict[str, Any], *, brief: bool = False) -> Any:
-        from redis.exceptions import NoScriptError, RedisError
+        from redis.exceptions import NoScriptError
 
         client = self._quick if brief else self._client
         script, args = self._script, self._arguments(operation, told)
@@ -195,7 +197,7 @@ class RedisState(SharedState):
                 return client.evalsha(script.sha, 1, *args)
             except NoScriptError:
                 return client.eval(script.text, 1, *args)
-        except (RedisError, OSError) as error:
+        except _failures() as error:
             raise self._error(error) from error
 
     async def _ado(self, operation: str, told: dict[str, Any]) -> Any:
@@ -204,7 +206,7 @@ class RedisState(SharedState):
         return await completed(self._asked(operation, told))
 
     async def _asked(self, operation: str, told: dict[str, Any]) -> Any:
-        from redis.exceptions import NoScriptError, RedisError
+        from redis.exceptions import NoScriptError
 
         script, args = self._script, self._arguments(operation, told)
         try:
@@ -213,7 +215,7 @@ class RedisState(SharedState):
                 return await client.evalsha(script.sha, 1, *args)
             except NoScriptError:
                 return await client.eval(script.text, 1, *args)
-        except (RedisError, OSError) as error:
+        except _failures() as error:
             raise self._error(error) from error
 
     def _arguments(self, operation: str, told: dict[str, Any]) -> tuple[str, str, str, str]:
@@ -221,7 +223,7 @@ class RedisState(SharedState):
         return self._script.key, operation, now, json.dumps(told)
 
     def _error(self, error: BaseException) -> StateError:
-        return StateError(f"state at {self._address}: {error or type(error).__name__}: is the Redis server up?")
+        return StateError(f"state at {self._address}: {str(error) or type(error).__name__}: is the Redis server up?")
 
     async def _loop_client(self) -> AsyncRedis:
         loop = asyncio.get_running_loop()
@@ -304,9 +306,18 @@ def _pool(kind: Any, url: str, wait: float, retry: Callable[..., Any]) -> Any:
     )
 
 
-def _address(client: Redis) -> str:
+def _failures() -> tuple[type[Exception], ...]:
+    """What a client raises if the server cannot be asked."""
+    from redis.exceptions import RedisClusterException, RedisError
+
+    return (RedisError, RedisClusterException, OSError)
+
+
+def _address(client: Redis | RedisCluster) -> str:
     """Where the server is, without any credential."""
-    known: dict[str, Any] = getattr(getattr(client, "connection_pool", None), "connection_kwargs", {})
+    known: dict[str, Any] | None = getattr(getattr(client, "connection_pool", None), "connection_kwargs", None)
+    if known is None:
+        return f"a {type(client).__name__}"
     return str(known.get("path") or f"{known.get('host', 'localhost')}:{known.get('port', 6379)}")
 
 

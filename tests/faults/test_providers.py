@@ -112,6 +112,14 @@ def test_fault_08_a_server_that_is_not_there_is_passed_over(scene: Scene, way: W
     assert got.rows[0].cost == 0, "what never reached a provider cost nothing"
 
 
+@pytest.mark.parametrize("header", ["inf", "nan", "-5", "1e308", "0 JAN 3000000000 0:0 GMT", "soon", "'; DROP TABLE"])
+def test_fault_17_a_header_that_makes_no_sense_is_no_defect(scene: Scene, way: Way, header: str) -> None:
+    scene.provider.on("small", Reply(status=429, retry_after=header))
+    scene.provider.on("large", HELLO)
+    got = scene.ask(scene.router(strategy=Single()), way=way)
+    assert (got.answer.model, got.rows[0].error_type) == ("ollama:large", "RateLimitError")
+
+
 @pytest.mark.parametrize("strategy", [Single(), Cascade()], ids=["single", "cascade"])
 def test_fault_17_where_all_fail_the_error_lists_every_attempt_with_its_cause(
     scene: Scene, way: Way, strategy: Any

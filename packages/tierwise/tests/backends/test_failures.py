@@ -1,10 +1,13 @@
 """Errors of clients, told by the status they carry or by the names of their classes."""
 
+import math
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tierwise import errors
 from tierwise.backends import failure_of, provider_failures
 from tierwise.backends.failures import retry_after
@@ -69,6 +72,19 @@ def test_a_timeout_is_told_from_other_connection_errors() -> None:
     assert type(failure_of(ConnectionRefusedError())) is errors.UnavailableError
 
 
+def test_a_server_that_is_not_there_is_told_from_one_that_broke_off() -> None:
+    class ConnectError(Exception):
+        pass
+
+    absent = APIConnectionError()
+    absent.__cause__ = ConnectError()
+    broken = APIConnectionError()
+    broken.__cause__ = ConnectionResetError()
+    broken.__cause__.__context__ = broken
+    reached = [getattr(failure_of(error), "reached", None) for error in (absent, ConnectionRefusedError(), broken)]
+    assert reached == [False, False, True]
+
+
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
@@ -110,6 +126,9 @@ def test_our_own_failures_stay_as_they_are() -> None:
         ({"retry-after": "-3"}, 0.0),
         ({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0.0),
         ({"retry-after": "soon"}, None),
+        ({"retry-after": "inf"}, None),
+        ({"retry-after": "nan"}, None),
+        ({"retry-after-ms": "1e999", "retry-after": "9"}, 9.0),
         ({}, None),
         (None, None),
     ],
@@ -121,3 +140,16 @@ def test_when_to_try_again(headers: Any, seconds: float | None) -> None:
 def test_a_date_to_come_is_seconds_from_now() -> None:
     later = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
     assert retry_after({"retry-after": later}) == pytest.approx(3600, abs=60)
+
+
+dates = st.sampled_from(
+    ["0 JAN 3000000000 0:0 GMT", "Fri, 31 Dec 9999 23:59:59 -2359", "Mon, 01 Jan 0001 00:00:00 +2300"]
+)
+figures = st.sampled_from(["inf", "-inf", "nan", "1e999", "-1", "1_0"])
+
+
+@given(st.text(max_size=40) | dates | figures)
+def test_no_header_breaks_the_reading_of_it(value: str) -> None:
+    for name in ("retry-after", "retry-after-ms"):
+        seconds = retry_after({name: value})
+        assert seconds is None or (seconds >= 0 and math.isfinite(seconds))

@@ -6,6 +6,7 @@ which the clients of most vendors share.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Generator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
@@ -54,6 +55,8 @@ _BY_NAME: Mapping[str, type[BackendError]] = {
     "ValidationError": BadResponseError,
 }
 
+_NO_CONNECTION = frozenset({"ConnectionRefusedError", "ConnectError", "ClientConnectorError"})
+
 _OVERFLOW = (
     "context_length_exceeded",
     "exceed_context_size",
@@ -96,7 +99,20 @@ def failure_of(error: Exception) -> BackendError | None:
         headers = getattr(getattr(known, "response", None), "headers", None)
         return failure_kind(status, text, names)(text, status=status, retry_after=retry_after(headers))
     kind = next((kind for name, kind in _BY_NAME.items() if name in names), None)
+    if kind is UnavailableError:
+        return UnavailableError(text, reached=not _refused(error))
     return kind(text) if kind is not None else None
+
+
+def _refused(error: BaseException | None) -> bool:
+    """True if nobody took the connection, as the error or what led to it says."""
+    seen: list[BaseException] = []
+    while error is not None and error not in seen:
+        if any(kind.__name__ in _NO_CONNECTION for kind in type(error).__mro__):
+            return True
+        seen.append(error)
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def failure_kind(status: int, text: str, names: Collection[str] = ()) -> type[BackendError]:
@@ -119,7 +135,8 @@ def failure_kind(status: int, text: str, names: Collection[str] = ()) -> type[Ba
 def retry_after(headers: Any) -> float | None:
     """Seconds after which a provider asks to be tried again; `None` if its headers do not say.
 
-    Reads `retry-after-ms`, and `retry-after` in seconds or as an HTTP date. A date that has passed is zero seconds.
+    Reads `retry-after-ms`, and `retry-after` in seconds or as an HTTP date. A date that has passed is zero seconds;
+    what is no finite number says nothing.
 
     Args:
         headers: A mapping of header names in lower case, or one that does not care about case.
@@ -129,9 +146,11 @@ def retry_after(headers: Any) -> float | None:
     known = cast("Mapping[str, str]", headers)
     for name, scale in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
         try:
-            return max(0.0, float(known[name]) / scale)
+            seconds = float(known[name]) / scale
         except (KeyError, ValueError):
             continue
+        if math.isfinite(seconds):
+            return max(0.0, seconds)
     return _until(known.get("retry-after", ""))
 
 
@@ -141,7 +160,7 @@ def _until(date: str) -> float | None:
 
     try:
         when = parsedate_to_datetime(date)
-    except ValueError:
+        left = when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)
+    except (ValueError, OverflowError):  # no date, or one beyond the calendar
         return None
-    left = when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)
     return max(0.0, left.total_seconds())

@@ -257,7 +257,7 @@ local function give_back(call, held)
   for field, value in pairs(held) do
     local kind, key = string.match(field, '^(%l+):(.*)$')
     if kind == 'account' and redis.call('EXISTS', account_key(key)) == 1 then
-      redis.call('HINCRBY', account_key(key), 'reserved', whole(-value))
+      redis.call('HINCRBY', account_key(key), 'reserved', whole(0 - value)) -- minus zero is no number to Redis
     elseif kind == 'slot' then
       redis.call('SREM', PREFIX .. 'slots:' .. key, call)
     elseif kind == 'probe' and redis.call('HGET', PREFIX .. 'circuit:' .. key, 'probe') == call then

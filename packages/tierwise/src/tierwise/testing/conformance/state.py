@@ -114,6 +114,12 @@ class StateConformance:
         assert state.balance(claim.key) == Balance(130, 0)
         assert refused(state, Spend(claim.key, cap=100, amount=0)).spent == 130
 
+    def test_a_call_may_set_nothing_aside(self, state: State) -> None:
+        """It is charged what it took all the same."""
+        claim = Spend(key(), cap=100, amount=0)
+        state.settle(reserved(state, claim), [claim], [5])
+        assert state.balance(claim.key) == Balance(5, 0)
+
     def test_a_second_settlement_does_nothing(self, state: State) -> None:
         """A retry of a settlement whose answer was lost charges once."""
         claim = Spend(key(), cap=100, amount=60)

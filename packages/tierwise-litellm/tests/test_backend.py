@@ -168,3 +168,13 @@ async def test_cancelling_hangs_up(
         await task
     await asyncio.to_thread(provider.wait_idle)
     assert (provider.count(), provider.calls[0].client_closed) == (1, True)
+
+
+def test_a_credential_is_that_of_the_options_or_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    small, own = ModelSpec("openai:small"), ModelSpec("openai:small", options={"api_key": "sk-own-1234567890"})
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-env-1234567890")
+    backend = LiteLLMBackend(providers={"mistral": {"api_key": "sk-env-1234567890"}})
+    assert backend.credential(small) == backend.credential(ModelSpec("mistral:large")) != backend.credential(own)
+    assert "sk-" not in f"{backend.credential(small)}{backend.credential(own)}"
+    monkeypatch.delenv("OPENAI_API_KEY")
+    assert backend.credential(small) is None

@@ -75,14 +75,14 @@ async def test_a_date_to_be_tried_again(provider: LoopbackProvider, ask: Ask) ->
 async def test_an_absent_server(provider: LoopbackProvider, ask: Ask, model: str) -> None:
     with provider.refusing(), pytest.raises(errors.UnavailableError) as caught:
         await ask(model)
-    assert caught.value.status is None
+    assert (caught.value.status, caught.value.reached) == (None, False)
 
 
 async def test_a_connection_that_is_reset(provider: LoopbackProvider, ask: Ask) -> None:
     provider.on("small", Reply(refuse=True))
     with pytest.raises(errors.UnavailableError) as caught:
         await ask("openai:small")
-    assert (caught.value.status, provider.count()) == (None, 1)
+    assert (caught.value.status, caught.value.reached, provider.count()) == (None, True, 1)
 
 
 async def test_an_answer_that_breaks_off(provider: LoopbackProvider, ask: Ask, model: str) -> None:

@@ -97,8 +97,22 @@ async def test_async_failures_are_the_same(provider: LoopbackProvider, backend: 
 
 
 def test_a_server_that_is_not_there_says_how_to_start_it(provider: LoopbackProvider, backend: OllamaBackend) -> None:
-    with provider.refusing(), pytest.raises(UnavailableError, match=r"no Ollama answers at http://127.*`ollama serve`"):
+    told = r"no Ollama answers at http://127.*`ollama serve`"
+    with provider.refusing(), pytest.raises(UnavailableError, match=told) as failed:
         backend.call(ATTEMPT)
+    assert not failed.value.reached
+
+
+def test_a_key_is_told_from_another_and_not_told(backend: OllamaBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = ATTEMPT.model
+    monkeypatch.delenv("OLLAMA_API_KEY", raising=False)
+    assert backend.credential(model) is None
+    known: set[str | None] = set()
+    for key in ("sk-one-1234567890", "sk-two-1234567890", "sk-one-1234567890"):
+        monkeypatch.setenv("OLLAMA_API_KEY", key)
+        known.add(backend.credential(model))
+        assert key not in str(known)
+    assert len(known) == 2
 
 
 def test_a_model_that_is_not_there_says_how_to_pull_it(backend: OllamaBackend) -> None:

@@ -20,7 +20,7 @@ from contextlib import (
 )
 from typing import Any, TypeVar
 
-from tierwise.backends.base import Backend
+from tierwise.backends import Backend, fingerprint
 from tierwise.errors import ConfigError
 from tierwise.fleet import ModelSpec
 from tierwise.flow import Attempt, Chunk, Outcome
@@ -29,7 +29,7 @@ from tierwise.task import Trust
 from tierwise_litellm.answers import Assembly, outcome_of
 from tierwise_litellm.failures import failure, timed_out
 from tierwise_litellm.library import aload, load
-from tierwise_litellm.providers import address_of, stays_here
+from tierwise_litellm.providers import address_of, key_of, stays_here
 from tierwise_litellm.request import arguments, check_options, client_timeout
 
 __all__ = ["LiteLLMBackend"]
@@ -109,6 +109,11 @@ class LiteLLMBackend(Backend):
     def server(self, model: ModelSpec) -> str | None:
         """The address that the options give; not known where LiteLLM picks it."""
         return address_of(self._options_of(model))
+
+    def credential(self, model: ModelSpec) -> str | None:
+        """See `Backend`. The `api_key` of the options, or the key in the environment."""
+        key = self._options_of(model).get("api_key") or key_of(model)
+        return fingerprint(key) if isinstance(key, str) else None
 
     @contextmanager
     def _open(self, attempt: Attempt) -> Generator[Iterator[Chunk]]:

@@ -57,7 +57,9 @@ def _without_reply(error: Exception, causes: list[BaseException], text: str, str
     if _any(causes, httpx.RemoteProtocolError, aiohttp.ClientPayloadError):
         return BadResponseError(text)
     if _any(causes, httpx.TransportError, OSError):
-        return UnavailableError(text)
+        # LiteLLM's transport calls a connection that was reset one that could not be made.
+        reached = _any(causes, ConnectionResetError) or not _any(causes, httpx.ConnectError)
+        return UnavailableError(text, reached=reached)
     refused = None if streaming else _refused(error, causes)
     return BadResponseError(text) if refused is None else failure_kind(refused, text)(text, status=refused)
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
 from tierwise.backends import runs_here
 from tierwise.errors import UnknownNameError
 from tierwise.fleet import ModelSpec
+from tierwise.fleet.discovery import KEYS
 
-__all__ = ["address_of", "check_provider", "provider_of", "stays_here", "takes_cache_markers"]
+__all__ = ["address_of", "check_provider", "key_of", "provider_of", "stays_here", "takes_cache_markers"]
 
 _PROVIDERS: Mapping[str, str] = {
     "aws": "bedrock",
@@ -55,6 +57,12 @@ def takes_cache_markers(model: ModelSpec) -> bool:
 def address_of(options: Mapping[str, Any]) -> str | None:
     """The server's address, where one was given."""
     return options.get("api_base") or options.get("base_url")
+
+
+def key_of(model: ModelSpec) -> str | None:
+    """The key of the model's provider in the environment, where it is usually looked for."""
+    names = KEYS.get(provider_of(model)) or KEYS.get(model.provider) or ()
+    return next((key for name in names if (key := os.environ.get(name))), None)
 
 
 def stays_here(model: ModelSpec, options: Mapping[str, Any]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, aclosing
 from dataclasses import replace
@@ -9,6 +10,7 @@ from typing import Any, Literal, cast
 
 from tierwise.backends.base import Backend
 from tierwise.backends.local import is_cloud, is_loopback
+from tierwise.backends.secrets import fingerprint
 from tierwise.errors import BadResponseError, ConfigError, ModelNotFoundError, TrustError
 from tierwise.fleet.model import ModelSpec
 from tierwise.fleet.price import FREE, Price
@@ -109,6 +111,11 @@ class OllamaBackend(Backend):
     def server(self, model: ModelSpec) -> str | None:
         """See `Backend`."""
         return self.url
+
+    def credential(self, model: ModelSpec) -> str | None:
+        """See `Backend`. The key of `OLLAMA_API_KEY`, which the client reads anew for each request."""
+        key = os.environ.get("OLLAMA_API_KEY")
+        return fingerprint(key) if key else None
 
     def models(self) -> list[ModelSpec]:
         """The models that the server has, as entries for a fleet: see `installed`."""

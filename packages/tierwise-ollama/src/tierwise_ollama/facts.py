@@ -76,12 +76,14 @@ class ModelFacts:
     def of(cls, name: str, shown: Mapping[str, Any]) -> ModelFacts:
         """Reads the answer of `/api/show`."""
         info = _mapping(shown.get("model_info"))
-        capabilities = cast("list[Any] | None", shown.get("capabilities"))
+        capabilities: Any = shown.get("capabilities")
         thinking = _mapping(shown.get("thinking")).get("values")
         remote = [str(shown[key]) for key in ("remote_model", "remote_host") if shown.get(key)]
         return cls(
             name,
-            capabilities=frozenset(map(str, capabilities)) if capabilities is not None else None,
+            capabilities=frozenset(map(str, cast("list[Any]", capabilities)))
+            if isinstance(capabilities, list)
+            else None,
             window=_number(info.get(f"{info.get('general.architecture')}.context_length")),
             parameters=_number(info.get("general.parameter_count")),
             think_values=tuple(cast("list[Any]", thinking)) if isinstance(thinking, list) else None,

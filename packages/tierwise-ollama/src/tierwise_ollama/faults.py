@@ -64,7 +64,8 @@ def absent(url: str, cause: Exception) -> UnavailableError:
     """No server answers."""
     return UnavailableError(
         f"no Ollama answers at {url} ({cause}): start it with `ollama serve` or the Ollama app, "
-        "or name another server (host=..., OLLAMA_HOST)"
+        "or name another server (host=..., OLLAMA_HOST)",
+        reached=False,
     )
 
 

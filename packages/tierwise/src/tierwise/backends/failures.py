@@ -56,6 +56,7 @@ _BY_NAME: Mapping[str, type[BackendError]] = {
 }
 
 _NO_CONNECTION = frozenset({"ConnectionRefusedError", "ConnectError", "ClientConnectorError"})
+"""Some clients use one of these for a connection that was made, and then reset."""
 
 _OVERFLOW = (
     "context_length_exceeded",
@@ -100,19 +101,19 @@ def failure_of(error: Exception) -> BackendError | None:
         return failure_kind(status, text, names)(text, status=status, retry_after=retry_after(headers))
     kind = next((kind for name, kind in _BY_NAME.items() if name in names), None)
     if kind is UnavailableError:
-        return UnavailableError(text, reached=not _refused(error))
+        return UnavailableError(text, reached=_reached(error))
     return kind(text) if kind is not None else None
 
 
-def _refused(error: BaseException | None) -> bool:
-    """True if nobody took the connection, as the error or what led to it says."""
+def _reached(error: BaseException | None) -> bool:
+    """False if nobody took the connection, as the error or what led to it says."""
     seen: list[BaseException] = []
+    names: set[str] = set()
     while error is not None and error not in seen:
-        if any(kind.__name__ in _NO_CONNECTION for kind in type(error).__mro__):
-            return True
         seen.append(error)
+        names |= {kind.__name__ for kind in type(error).__mro__}
         error = error.__cause__ or error.__context__
-    return False
+    return names.isdisjoint(_NO_CONNECTION) or "ConnectionResetError" in names
 
 
 def failure_kind(status: int, text: str, names: Collection[str] = ()) -> type[BackendError]:

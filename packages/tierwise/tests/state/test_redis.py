@@ -236,6 +236,24 @@ def test_no_credential_is_in_a_message(tierwise_redis: str) -> None:
     assert not any("canary" in text or "ary" in text.split() for text in texts)
 
 
+def test_a_wrong_password_is_told_from_a_server_that_is_down(tierwise_redis: str) -> None:
+    url = tierwise_redis.replace("redis://", "redis://ann:canary@")
+    with RedisState(url) as state, pytest.raises(StateError, match="check the user and the password") as raised:
+        state.balance("account")
+    assert "canary" not in str(raised.value)
+
+
+def test_a_server_that_is_full_says_so(state: RedisState, client: Any) -> None:
+    reserved(state, CLAIM)
+    client.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(StateError, match=r"OOM.*maxmemory"):
+            reserved(state, Slot("s", size=9))
+    finally:
+        client.config_set("maxmemory", 0)
+    assert state.balance("account") == Balance(0, 60)
+
+
 def test_without_the_package_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "redis", None)
     with pytest.raises(MissingExtraError, match=r'pip install "tierwise\[redis\]"'):

@@ -222,8 +222,8 @@ class RedisState(SharedState):
         now = "" if self._clock is None else repr(float(self._clock()))
         return self._script.key, operation, now, json.dumps(told)
 
-    def _error(self, error: BaseException) -> StateError:
-        return StateError(f"state at {self._address}: {str(error) or type(error).__name__}: is the Redis server up?")
+    def _error(self, error: Exception) -> StateError:
+        return StateError(f"state at {self._address}: {str(error) or type(error).__name__}{_mend(error)}")
 
     async def _loop_client(self) -> AsyncRedis:
         loop = asyncio.get_running_loop()
@@ -311,6 +311,14 @@ def _failures() -> tuple[type[Exception], ...]:
     from redis.exceptions import RedisClusterException, RedisError
 
     return (RedisError, RedisClusterException, OSError)
+
+
+def _mend(error: Exception) -> str:
+    from redis.exceptions import AuthenticationError, ResponseError
+
+    if isinstance(error, AuthenticationError):
+        return ": check the user and the password of the URL"
+    return "" if isinstance(error, ResponseError) else ": is the Redis server up?"
 
 
 def _address(client: Redis | RedisCluster) -> str:

@@ -247,7 +247,7 @@ def test_a_server_that_is_full_says_so(state: RedisState, client: Any) -> None:
     reserved(state, CLAIM)
     client.config_set("maxmemory", 1)
     try:
-        with pytest.raises(StateError, match=r"OOM.*maxmemory"):
+        with pytest.raises(StateError, match="maxmemory"):
             reserved(state, Slot("s", size=9))
     finally:
         client.config_set("maxmemory", 0)

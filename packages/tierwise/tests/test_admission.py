@@ -82,13 +82,12 @@ def test_nobody_waits_beyond_the_deadline(drive: Driver) -> None:
 
 async def test_a_call_that_is_cancelled_while_it_waits_leaves_nothing() -> None:
     state = MemoryState()
-    state.reserve("another", [Slot("small", size=1)], lease=600)
+    state.reserve("another", [Slot("small", size=1), Slot("spare", size=1)], lease=600)
     backend = ScriptedBackend({"*": "good"})
-    made = router(backend, limits=[OneAtATime("small")], state=state)
     for strategy in (Single(), Vote(["x:small", "x:small", "x:small"])):
-        made = router(backend, strategy, limits=[OneAtATime("small")], state=state)
+        made = router(backend, strategy, limits=[OneAtATime("small", "spare")], state=state)
         task = asyncio.create_task(made.arun("q"))
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

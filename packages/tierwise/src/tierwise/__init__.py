@@ -8,7 +8,7 @@ from tierwise.fleet import FREE, Fleet, ModelSpec, Price, Tier, Usage
 from tierwise.flow import Attempt, Outcome, Verdict
 from tierwise.lazy import lazily
 from tierwise.ledger import Receipt
-from tierwise.limits import Budget, CircuitBreaker, Retry
+from tierwise.limits import Budget, CircuitBreaker, ModelLimits, RateLimit, Retry
 from tierwise.policies import (
     ActStep,
     AfterError,
@@ -114,6 +114,8 @@ __all__ = [
     # May this call go now?
     "Budget",
     "CircuitBreaker",
+    "ModelLimits",
+    "RateLimit",
     "RedisState",
     "Retry",
     "SQLiteState",

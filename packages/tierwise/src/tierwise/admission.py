@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 from weakref import WeakSet
 
-from tierwise.effects import Ask, Effects, Lift, Reserve, Settle, Sleep
+from tierwise.effects import Ask, Effects, Lift, Pause, Reserve, Settle
 from tierwise.errors import LimitError, LimitStateError, StateError
 from tierwise.fleet.pricing import Pricing
 from tierwise.flow import Attempt, Outcome, Stated
+from tierwise.ids import fraction
 from tierwise.limits.base import LEAST_OUTPUT, MOST_OUTPUT, Call, Limit
 from tierwise.limits.tokens import prompt_tokens
 from tierwise.state import Claim, Denied, Granted, Observed, Spend, State, Taken
@@ -26,6 +27,12 @@ OnStateLoss: TypeAlias = Literal["fail_closed", "fail_open"]
 
 LEASE = 600.0
 """Seconds for which a reservation holds where the task has no deadline: longer than a call takes."""
+
+PLACE = 3.0
+"""Seconds for which a call that waits keeps its place in a line when it does not ask again in time: it may be dead."""
+
+FIRST, GROWTH, LONGEST = 0.01, 1.5, 0.25
+"""How many seconds a call pauses before it asks a shared state again, at least: at first, times that, at most."""
 
 GRACE = 30.0
 """Seconds that a reservation outlives its call's deadline."""
@@ -43,6 +50,27 @@ class Held:
 
 
 NOTHING = Held()
+
+
+class _Queue:
+    """A call that waits for its turn. Each time it was told to ask again, it waits a little longer to do so."""
+
+    def __init__(self, call_id: str) -> None:
+        self.call_id = call_id
+        self._began = time.monotonic()
+        self._pause = FIRST
+        self._share = fraction(call_id)
+
+    @property
+    def waited(self) -> float:
+        """Seconds so far."""
+        return time.monotonic() - self._began
+
+    def pause(self, soonest: float) -> float:
+        """Seconds until it asks again: not before it is worth it, and not at the same moment as all others."""
+        pause = max(soonest, self._pause)
+        self._pause = min(self._pause * GROWTH, LONGEST)
+        return pause + self._share * min(pause, LONGEST) / 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,32 +132,45 @@ class Limits:
         call_id = call.attempt.call_id
         lease = LEASE if left is None else left + GRACE
         reserve = Reserve(call_id, [claim for _, claim in claims], lease, LEAST_OUTPUT, MOST_OUTPUT)
-        waited = 0.0
-        while True:
-            try:
+        asked = False
+        queue: _Queue | None = None
+        try:
+            while True:
+                asked = True
                 said: Granted | Denied = yield reserve
-            except (GeneratorExit, StateError):
-                raise
-            except BaseException:
-                # Who waited was interrupted, and the state may have been asked already.
+                asked = False
+                if isinstance(said, Granted):
+                    return said.units
+                limit, claim = claims[said.index]
+                queue = queue or _Queue(call_id)
+                pause = self._pause(limit, said, queue)
+                if pause is None or not call.attempt.patient:
+                    error = limit.refusal(claim, said, call)
+                    error.could_wait = pause is not None
+                    yield from self._lifted(limit, claim, error, said)
+                elif not reserve.wait:
+                    # It waits, so it takes a place in the line: by asking once more.
+                    reserve = replace(reserve, wait=PLACE)
+                else:
+                    yield pause
+        except (GeneratorExit, StateError):
+            raise
+        except BaseException:
+            # Who waited has a place in a line; and whose question was interrupted may have been answered.
+            if asked or reserve.wait:
                 yield Settle(call_id, reserve.claims, [0] * len(claims), None)
-                raise
-            if isinstance(said, Granted):
-                return said.units
-            limit, claim = claims[said.index]
-            pause = self._pause(limit, said, waited)
-            if pause is not None:
-                yield Sleep(pause)
-                waited += pause
-                continue
-            yield from self._lifted(limit, claim, limit.refusal(claim, said, call), said)
+            raise
 
-    def _pause(self, limit: Limit, denied: Denied, waited: float) -> float | None:
-        """Seconds to wait; `None` if waiting does not help, or takes longer than the limit or the deadline allows."""
-        pause, left = denied.retry_after, self.remaining()
-        if pause is None or waited + pause > limit.wait or (left is not None and pause >= left):
+    def _pause(self, limit: Limit, denied: Denied, queue: _Queue) -> Pause | None:
+        """How to wait; `None` if waiting does not help, or takes longer than the limit or the deadline allows."""
+        soonest, left, rest = denied.retry_after, self.remaining(), limit.wait - queue.waited
+        if soonest is None or soonest > rest:
             return None
-        return pause
+        seconds = queue.pause(soonest)
+        if left is None:
+            return Pause(seconds, queue.call_id, rest)
+        # It stops in time for another model to be asked.
+        return Pause(seconds, queue.call_id, min(rest, left - seconds)) if seconds < left else None
 
     def _lifted(self, limit: Limit, claim: Claim, error: LimitError, denied: Denied) -> Effects[None]:
         """Raises the cap, if the user's own function says so; raises the error otherwise."""

@@ -21,6 +21,7 @@ __all__ = [
     "Effect",
     "Effects",
     "Lift",
+    "Pause",
     "Paused",
     "Reserve",
     "Settle",
@@ -29,6 +30,7 @@ __all__ = [
     "aperform",
     "begun",
     "perform",
+    "withdrawn",
 ]
 
 T = TypeVar("T")
@@ -58,14 +60,19 @@ class Reserve(Effect):
     lease: float
     least: int
     most: int
+    wait: float = 0.0
 
     def perform(self, state: State) -> Granted | Denied:
         """See `Effect`."""
-        return state.reserve(self.call_id, self.claims, lease=self.lease, least=self.least, most=self.most)
+        return state.reserve(
+            self.call_id, self.claims, lease=self.lease, least=self.least, most=self.most, wait=self.wait
+        )
 
     async def aperform(self, state: State) -> Granted | Denied:
         """See `Effect`."""
-        return await state.areserve(self.call_id, self.claims, lease=self.lease, least=self.least, most=self.most)
+        return await state.areserve(
+            self.call_id, self.claims, lease=self.lease, least=self.least, most=self.most, wait=self.wait
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +128,22 @@ class Sleep(Effect):
 
 
 @dataclass(frozen=True, slots=True)
+class Pause(Sleep):
+    """Waits for a call's turn."""
+
+    call_id: str
+    most: float
+
+    def perform(self, state: State) -> None:
+        """See `Effect`."""
+        state.pause(self.call_id, self.seconds, most=self.most)
+
+    async def aperform(self, state: State) -> None:
+        """See `Effect`."""
+        await state.apause(self.call_id, self.seconds, most=self.most)
+
+
+@dataclass(frozen=True, slots=True)
 class Ask(Effect):
     """Asks the user's own function, which may ask a person."""
 
@@ -151,6 +174,20 @@ class Paused:
 
     effects: Effects[Any]
     pause: Sleep
+
+
+class _Withdrawn(BaseException):
+    """Nobody waits for the call any more."""
+
+
+def withdrawn(paused: Paused) -> Effects[None]:
+    """What is left to do for a call that no longer waits for its turn."""
+    try:
+        effect = paused.effects.throw(_Withdrawn())
+        while True:
+            effect = paused.effects.send((yield effect))
+    except (_Withdrawn, StopIteration):
+        pass
 
 
 def perform(effects: Effects[T], state: State, first: Effect | None = None) -> T:

@@ -15,6 +15,7 @@ TierwiseError
  |    +-- InvalidRequestError
  |         +-- ContextOverflowError
  +-- LimitError               a limit refused the call; nothing was sent or spent
+ |    +-- RateLimitedError    too many calls or tokens at once, or in a minute
  |    +-- CircuitOpenError    the model, or its credential, failed and is left alone for now
  |    +-- BudgetExceededError (a RunError too)
  |    +-- UnpricedError       what the call would cost is not known, and a budget counts it
@@ -65,6 +66,7 @@ __all__ = [
     "ModelNotFoundError",
     "NoModelError",
     "RateLimitError",
+    "RateLimitedError",
     "RejectedError",
     "RoutingError",
     "RunError",
@@ -242,9 +244,11 @@ class LimitError(TierwiseError):
         allowed: The limit's own figure.
         retry_after: Seconds after which it may be tried again, where that is known.
         final: Whether the run ends with it. Otherwise a flow falls back on it, as on a call that failed.
+        could_wait: Whether the call may go later: it did not wait for its turn, because its flow asks others first.
     """
 
     final = False
+    could_wait = False
 
     def __init__(
         self, message: str, *, limit: str, value: Any = None, allowed: Any = None, retry_after: float | None = None
@@ -306,6 +310,29 @@ class BudgetExceededError(LimitError, RunError):
         self.spent = spent
         self.reserved = reserved
         self.final = final
+
+
+class RateLimitedError(LimitError):
+    """The model has as many calls, or tokens, at once or in a minute as it may have, and waiting took too long.
+
+    Our own limit refused it; `RateLimitError` is a provider's.
+
+    Attributes:
+        setting: The setting that holds: `concurrency`, `requests_per_minute` or `tokens_per_minute`.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        limit: str,
+        setting: str,
+        value: int,
+        allowed: int,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message, limit=limit, value=value, allowed=allowed, retry_after=retry_after)
+        self.setting = setting
 
 
 class CircuitOpenError(LimitError):

@@ -155,6 +155,9 @@ class Attempt:
     """Ask for the tokens' log probabilities."""
     work: Callable[[], Any] | None = field(default=None, repr=False)
     """For a call that is no model's (a test run): what is to be done, away from the flow's own thread."""
+    patient: bool = True
+    """Whether the call may wait for its turn. If not, it is refused at once where it would have to: another model may
+    have room."""
     timeout: float | None = None
     """Seconds that are left of the task's deadline; set by the driver."""
     call_id: str = ""

@@ -26,6 +26,7 @@ from tierwise.ledger.receipt import Receipt
 from tierwise.ledger.rows import Row
 from tierwise.limits import Budget, BudgetScope, Limit, Retry, Spending
 from tierwise.limits.base import named_apart
+from tierwise.limits.rate import implied
 from tierwise.limits.scope import OwnBudget, enclosing, read
 from tierwise.observer import UNWATCHED, Ending, Observer, shielded
 from tierwise.policies.base import PolicyLike, as_policy, sound
@@ -60,7 +61,8 @@ class Router:
             judge.
         backends: What calls each provider, by the prefix of its models (`*` for all others); by default the installed
             packages. A plain function will do.
-        limits: What may refuse a call, e.g. `Budget(usd=5, per="day")`.
+        limits: What may refuse a call, e.g. `Budget(usd=5, per="day")`. Where a model of the fleet names its
+            concurrency or its rates and there is no `RateLimit` among them, `RateLimit(local=None)` is.
         retry: Whether, and how often, a call is made again that failed for a passing reason; never, by default.
         max_calls: How many calls a run may make: drafts, judges, retries and refused ones included.
         ledger: Where every call is kept: a `Ledger`, or a path for one in SQLite. By default the rows of the latest
@@ -95,7 +97,7 @@ class Router:
         self._strategy = strategy if strategy is not None else Cascade()
         if max_calls < 1:
             raise ConfigError(f"max_calls={max_calls!r} must be one or more", setting="max_calls", value=max_calls)
-        self._limits = named_apart(limits)
+        self._limits = named_apart((*limits, *implied(fleet.models, limits)))
         self._retry = retry
         self._max_calls = max_calls
         self._ledger = _ledger(ledger)

@@ -18,7 +18,7 @@ from tierwise.backends.base import Backend
 from tierwise.backends.registry import Backends
 from tierwise.backends.repair import repaired
 from tierwise.counts import counted, never_billed
-from tierwise.effects import Effects, Paused, Sleep, abegun, aperform, begun, perform
+from tierwise.effects import Effects, Paused, Sleep, abegun, aperform, begun, perform, withdrawn
 from tierwise.errors import (
     BudgetExceededError,
     DeadlineError,
@@ -190,13 +190,13 @@ class Run:
 
     def withdraw(self, admitted: Iterable[Admitted], cause: BaseException) -> None:
         """Gives back what was set aside for calls that were admitted and, because of the cause, never made."""
-        for ticket in self._withdrawn(admitted, cause):
-            self.release(ticket)
+        for item in admitted:
+            perform(self._withdrawal(item, cause), self._state)
 
     async def awithdraw(self, admitted: Iterable[Admitted], cause: BaseException) -> None:
         """The async twin of `withdraw`."""
-        for ticket in self._withdrawn(admitted, cause):
-            await self.arelease(ticket)
+        for item in admitted:
+            await aperform(self._withdrawal(item, cause), self._state)
 
     def release(self, ticket: Ticket) -> None:
         """Tells the limits how the call ended; its driver does so once, however it ended."""
@@ -251,16 +251,15 @@ class Run:
             error.outcome = self.record.best
         return error
 
-    def _withdrawn(self, admitted: Iterable[Admitted], cause: BaseException) -> Iterable[Ticket]:
-        for item in admitted:
-            if isinstance(item, Paused):
-                item.effects.close()
-            elif isinstance(item, Ticket) and item.outcome is None and not item.released:
-                item.outcome = Outcome(item.attempt, error=cause, cost=_ZERO)
-                try:
-                    self.record.refused(item.row, cause)
-                finally:
-                    yield item
+    def _withdrawal(self, item: Admitted, cause: BaseException) -> Effects[None]:
+        if isinstance(item, Paused):
+            yield from withdrawn(item)
+        elif isinstance(item, Ticket) and item.outcome is None and not item.released:
+            item.outcome = Outcome(item.attempt, error=cause, cost=_ZERO)
+            try:
+                self.record.refused(item.row, cause)
+            finally:
+                yield from self._release(item)
 
     def _release(self, ticket: Ticket) -> Effects[None]:
         if ticket.released:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 from tierwise.state import rules
 from tierwise.state.alarms import Alarms
 from tierwise.state.base import State
-from tierwise.state.claims import Balance, Claim, Denied, Granted, Observed, Slot, Taken
+from tierwise.state.claims import Balance, Claim, Denied, Granted, Observed, Slot, Taken, Turn
 from tierwise.state.lines import next_of
 from tierwise.state.records import Account, Breaker, Bucket, Held, Line, Places, Record
 
@@ -62,8 +62,9 @@ class MemoryState(State):
             now = self._clock()
             self._book.forget(now)
             said = rules.reserve(self._book, now, call_id, claims, lease=lease, least=least, most=most, wait=wait)
-            if wait and isinstance(said, Denied):
-                self._alarms.set(call_id, until_freed=isinstance(claims[said.index], Slot))
+            if isinstance(said, Denied):
+                if wait and any(isinstance(claim, Turn) for claim in claims):
+                    self._alarms.set(call_id, until_freed=isinstance(claims[said.index], Slot))
             elif self._alarms:
                 self._alarms.drop(call_id)
                 self._alarms.ring(next_of(self._book, claims))

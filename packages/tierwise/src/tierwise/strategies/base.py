@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeAlias, cast
 
 from tierwise.context import Context
@@ -12,6 +12,7 @@ from tierwise.errors import (
     BadResponseError,
     ConfigError,
     ContextOverflowError,
+    LimitError,
     NoModelError,
     RoutingError,
 )
@@ -106,6 +107,9 @@ def first_answer(task: Task, tier: Tier, *, before: Sequence[Outcome] = (), **fi
     Once the request was too long for a model, those whose context is known to be no larger are passed over. So is a
     model that failed at this task before, wherever else it stands in the fleet.
 
+    No call waits for its turn at one model while another of the tier has room. Where none has, it waits at the one
+    whose turn comes first.
+
     Args:
         task: What is asked.
         tier: Whose models are asked, in order.
@@ -116,12 +120,12 @@ def first_answer(task: Task, tier: Tier, *, before: Sequence[Outcome] = (), **fi
         AllModelsFailedError: None answered.
     """
     failed: list[Outcome] = []
-    for model in tier.models:
-        if _is_no_use(model, (*before, *failed)):
+    for model, patient in _in_turn(tier, failed):
+        if _is_no_use(model, before) or (not patient and _is_no_use(model, failed)):
             continue
-        reason = f"fallback: {failed[-1].attempt.model.key} failed" if failed else fields.get("reason", "")
+        reason = _fallback(failed[-1], patient) if failed else fields.get("reason", "")
         logprobs = fields.get("logprobs", False) and model.can("logprobs") is not False
-        own = {"reason": reason, "logprobs": logprobs}
+        own = {"reason": reason, "logprobs": logprobs, "patient": patient}
         if failed:
             yield from note(moved(failed[-1], tier))
         outcome = yield from call(Attempt(task, model, tier.name, **(fields | own)))
@@ -156,6 +160,38 @@ def first_of(task: Task, tiers: Sequence[Tier], **fields: Any) -> Flow[Outcome]:
         except AllModelsFailedError as error:
             failed.extend(error.outcomes)
     raise AllModelsFailedError(failed)
+
+
+def _in_turn(tier: Tier, failed: Sequence[Outcome]) -> Iterator[tuple[ModelSpec, bool]]:
+    """The tier's models, and whether a call may wait for its turn there.
+
+    Args:
+        tier: Whose models are asked.
+        failed: What came of those that were asked; it grows meanwhile.
+    """
+    if len(tier.models) == 1:
+        yield tier.models[0], True
+        return
+    for model in tier.models:
+        yield model, False
+    for outcome in sorted(filter(_could_wait, failed), key=_wait):
+        yield outcome.attempt.model, True
+        if isinstance(failed[-1].error, LimitError):
+            return  # it has waited as long as it may
+
+
+def _could_wait(outcome: Outcome) -> bool:
+    return isinstance(outcome.error, LimitError) and outcome.error.could_wait
+
+
+def _wait(outcome: Outcome) -> float:
+    return (outcome.error.retry_after or 0.0) if isinstance(outcome.error, LimitError) else 0.0
+
+
+def _fallback(last: Outcome, patient: bool) -> str:
+    if patient:
+        return "waits: no model of the tier has room"
+    return f"fallback: {last.attempt.model.key} {'was refused' if isinstance(last.error, LimitError) else 'failed'}"
 
 
 def _is_no_use(model: ModelSpec, failed: Sequence[Outcome]) -> bool:

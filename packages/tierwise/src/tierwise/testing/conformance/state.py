@@ -261,7 +261,9 @@ class StateConformance:
     def _lined_up(self, state: State, names: Sequence[str]) -> tuple[str, list[tuple[str, Sequence[Claim]]]]:
         """Calls that wait for one place, which another call has; the party of each is its first letter."""
         name, slot = key(), Slot(key(), size=1)
-        calls = [(f"{name} {call}", [slot, Turn(name, party=call[0])]) for call in names]
+        calls: list[tuple[str, Sequence[Claim]]] = [
+            (f"{name} {call}", [slot, Turn(name, party=call[0])]) for call in names
+        ]
         holder = reserved(state, slot, Turn(name, party="holder"))
         for place, call in enumerate(calls):
             denied = self._asks(state, *call)

@@ -41,15 +41,14 @@ GROUPS: Sequence[Group] = (
             Line(
                 1,
                 "It asks for fewer requests (429), and says when to come back",
-                "That time is kept, in seconds, in milliseconds or as a date; never past the deadline",
-                pending=True,
+                "With `CircuitBreaker()` it is left alone for that time, given in seconds, in milliseconds or as a date. "
+                "`Retry()` waits for a short one, never past the deadline",
             ),
-            Line(2, "It asks to wait past the deadline", "The next model is asked at once", pending=True),
+            Line(2, "It asks to wait past the deadline", "The next model is asked at once"),
             Line(
                 3,
                 "It is overloaded or broken (500, 502, 503, 529)",
-                "One more try after a random pause, then the next model in order",
-                pending=True,
+                "The next model in order; with `Retry()`, one more try before that, after a random pause",
             ),
             Line(
                 4,
@@ -59,8 +58,7 @@ GROUPS: Sequence[Group] = (
             Line(
                 5,
                 "It does not accept the key (401, 403)",
-                "Models with that key are left alone for a while; other keys of the same provider are not",
-                pending=True,
+                "With `CircuitBreaker()` models with that key are left alone for a while; other keys of the provider are not",
             ),
             Line(
                 6,
@@ -73,7 +71,11 @@ GROUPS: Sequence[Group] = (
                 "A model refuses to answer, in words or by a filter",
                 "The refusal is on the receipt. A cascade goes up; a single call hands it out, marked `rejected`",
             ),
-            Line(8, "No server answers", "The next model is asked. The call cost nothing, and says so"),
+            Line(
+                8,
+                "No server answers",
+                "The next model is asked. The call cost nothing, and says so. `CircuitBreaker()` opens at once",
+            ),
             Line(
                 9,
                 "It is slow",
@@ -117,23 +119,22 @@ GROUPS: Sequence[Group] = (
             Line(
                 18,
                 "A hundred calls wait for a provider that may be back",
-                "One of them tries; the others wait for it",
-                pending=True,
+                "One of them tries; the others go to the next model",
             ),
-            Line(19, "The process that tries is killed", "After a while another may try", pending=True),
-            Line(20, "A longer pause is asked for while one runs", "The longer one holds", pending=True),
-            Line(21, "All providers are down", "An error at once, with the earliest time to try again", pending=True),
+            Line(19, "The process that tries is killed", "Its time as the one that tries ends, and another may"),
+            Line(20, "A longer pause is asked for while one runs", "The longer one holds"),
+            Line(21, "All providers are down", "An error at once, with the earliest time to try again"),
             Line(
                 22,
                 "Fallbacks point at each other",
-                "No model is asked twice, and there is a bound on their number",
-                pending=True,
+                "A model that failed is not asked again, wherever else it stands. A run has a bound on its calls "
+                "(`max_calls`)",
             ),
             Line(
                 23,
                 "A provider's own client repeats requests too",
-                "The number of requests is bounded in total",
-                pending=True,
+                "Our backends switch that off. What a client of yours repeats is counted, as far as it says; the bound "
+                "of `Retry()` is one for the whole run",
             ),
             Line(
                 24,
@@ -159,7 +160,7 @@ GROUPS: Sequence[Group] = (
             Line(
                 28,
                 "Two processes share a budget",
-                "They share one account: a file on one machine, Redis on many",
+                "They share one account, and one circuit: a file on one machine, Redis on many",
             ),
         ),
     ),

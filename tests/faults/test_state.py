@@ -7,10 +7,8 @@ import json
 import logging
 import sqlite3
 import subprocess
-import sys
-import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -25,14 +23,13 @@ from tierwise.testing.provider import Reply as Said
 from tierwise.testing.redis import RedisServer
 from tierwise_ollama import OllamaBackend
 
-SPENDER = Path(__file__).with_name("spender.py")
+from .programs import PATIENCE, go, line, soon, started
+
 CAP = 1_000
 EACH = 20
 """What each answer takes, in tokens: far less than is set aside for it."""
 
 ACCOUNT = Budget(tokens=CAP, name="shared").key("", "tokens")
-PATIENCE = 60.0
-
 Mode = Literal["fail_closed", "fail_open"]
 
 
@@ -45,17 +42,9 @@ class Shared:
     store: str
     ledger: Path
 
-    @contextmanager
-    def program(self, calls: int, *, lease: float = 600.0) -> Generator[subprocess.Popen[str]]:
+    def program(self, calls: int, *, lease: float = 600.0) -> AbstractContextManager[subprocess.Popen[str]]:
         said: dict[str, Any] = {"provider": self.provider.url, "ledger": str(self.ledger), "store": self.store}
-        said |= {"cap": CAP, "calls": calls, "lease": lease}
-        command = [sys.executable, str(SPENDER), json.dumps(said)]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
-            try:
-                assert line(running) == "ready"
-                yield running
-            finally:
-                running.kill()
+        return started("spender.py", **said, cap=CAP, calls=calls, lease=lease)
 
     @property
     def total(self) -> int:
@@ -68,25 +57,6 @@ class Shared:
         assert len(rows) == answered == self.provider.count()
         balance = self.state.balance(ACCOUNT)
         assert (balance.spent, balance.reserved) == (answered * EACH, 0)
-
-
-def line(running: subprocess.Popen[str]) -> str:
-    assert running.stdout is not None
-    return running.stdout.readline().strip()
-
-
-def go(*programs: subprocess.Popen[str]) -> None:
-    for running in programs:
-        assert running.stdin is not None
-        running.stdin.write("go\n")
-        running.stdin.flush()
-
-
-def soon(happens: Callable[[], bool]) -> bool:
-    ends = time.monotonic() + PATIENCE
-    while not happens() and time.monotonic() < ends:
-        time.sleep(0.01)
-    return happens()
 
 
 @pytest.fixture

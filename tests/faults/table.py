@@ -41,7 +41,7 @@ GROUPS: Sequence[Group] = (
             Line(
                 1,
                 "It asks for fewer requests (429), and says when to come back",
-                "With `CircuitBreaker()` it is left alone for that time, given in seconds, in milliseconds or as a date. "
+                "With `CircuitBreaker()` it is left alone for that time: seconds, milliseconds or a date. "
                 "`Retry()` waits for a short one, never past the deadline",
             ),
             Line(2, "It asks to wait past the deadline", "The next model is asked at once"),
@@ -58,7 +58,7 @@ GROUPS: Sequence[Group] = (
             Line(
                 5,
                 "It does not accept the key (401, 403)",
-                "With `CircuitBreaker()` models with that key are left alone for a while; other keys of the provider are not",
+                "With `CircuitBreaker()` models with that key are left alone for a while; those with other keys are not",
             ),
             Line(
                 6,

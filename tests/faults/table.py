@@ -58,7 +58,7 @@ GROUPS: Sequence[Group] = (
             Line(
                 5,
                 "It does not accept the key (401, 403)",
-                "With `CircuitBreaker()` models with that key are left alone for a while; those with other keys are not",
+                "With `CircuitBreaker()` models with that key are left alone for a while; those with others are not",
             ),
             Line(
                 6,

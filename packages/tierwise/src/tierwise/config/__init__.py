@@ -1,5 +1,5 @@
 """The same from a file: `tierwise.toml`."""
 
-from tierwise.config.file import Config, LedgerSettings, StateSettings, load
+from tierwise.config.file import Config, LedgerSettings, LimitSettings, StateSettings, load
 
-__all__ = ["Config", "LedgerSettings", "StateSettings", "load"]
+__all__ = ["Config", "LedgerSettings", "LimitSettings", "StateSettings", "load"]

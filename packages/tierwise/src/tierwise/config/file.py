@@ -11,6 +11,7 @@ from tierwise.backends.base import Backend
 from tierwise.backends.registry import installed
 from tierwise.config.document import Document, Table
 from tierwise.config.fleet import read_fleet
+from tierwise.config.limits import LimitSettings, read_limits
 from tierwise.config.policy import read_policy
 from tierwise.config.state import StateSettings, read_state
 from tierwise.config.strategy import read_strategy
@@ -21,9 +22,12 @@ from tierwise.router import Router
 from tierwise.state import State
 from tierwise.strategies.base import Strategy
 
-__all__ = ["Config", "LedgerSettings", "StateSettings", "load"]
+__all__ = ["Config", "LedgerSettings", "LimitSettings", "StateSettings", "load"]
 
-_SECTIONS = ("tiers", "specialists", "baseline", "prices", "rules", "policy", "strategy", "ledger", "state", "backends")
+_SECTIONS = (
+    *("tiers", "specialists", "baseline", "prices", "rules", "policy", "strategy"),
+    *("limits", "ledger", "state", "backends"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,7 @@ class Config:
     _: KW_ONLY
     policy: Policy | None = None
     strategy: Strategy | None = None
+    limits: LimitSettings | None = None
     ledger: LedgerSettings | None = None
     state: StateSettings | None = None
     backends: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
@@ -65,6 +70,10 @@ class Config:
         given: Mapping[str, Any] = overrides.pop("backends", None) or {}
         made = {name: self._backend(name, options) for name, options in self.backends.items() if name not in given}
         settings: dict[str, Any] = {"policy": self.policy, "strategy": self.strategy}
+        if self.limits is not None:
+            bound = self.limits.max_calls
+            settings |= {"limits": self.limits.limits, "retry": self.limits.retry}
+            settings |= {} if bound is None else {"max_calls": bound}
         if self.ledger is not None and "ledger" not in overrides:
             settings["ledger"] = self._ledger(self.ledger)
         if self.state is not None:
@@ -112,6 +121,7 @@ def load(path: str | Path = "tierwise.toml") -> Config:
         fleet,
         policy=read_policy(root, fleet, folder),
         strategy=read_strategy(root, fleet),
+        limits=read_limits(root.table("limits")),
         ledger=_ledger(root.table("ledger"), folder),
         state=read_state(root.table("state"), folder),
         backends=_backends(root.table("backends")),

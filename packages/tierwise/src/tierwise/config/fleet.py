@@ -11,7 +11,7 @@ from tierwise.fleet.fleet import Fleet, Tier
 from tierwise.fleet.model import ModelSpec
 from tierwise.fleet.price import Price
 
-__all__ = ["read_fleet"]
+__all__ = ["read_fleet", "read_price"]
 
 _SETTINGS: Mapping[str, type] = {
     "alias": str,
@@ -81,11 +81,16 @@ def _model(item: str | Table, holder: Table, key: str) -> ModelSpec:
         **settings,
         capabilities=None if capabilities is None else frozenset(capabilities),
         options=None if options is None else options.as_dict(),
-        price=None if price is None else _price(price),
+        price=None if price is None else read_price(price),
     )
 
 
-def _price(table: Table) -> Price:
+def read_price(table: Table) -> Price:
+    """The price that a table gives, in USD for a million tokens.
+
+    Raises:
+        ConfigFileError: A figure is missing or wrong.
+    """
     table.only(_RATES)
     table.need("input", float)
     table.need("output", float)
@@ -116,7 +121,7 @@ def _priced(fleet: Fleet, prices: Table) -> Fleet:
             prices.only(sorted(known))
         table = prices.table(name)
         if table is not None:
-            given[name] = _price(table)
+            given[name] = read_price(table)
 
     def priced(model: ModelSpec) -> ModelSpec:
         price = given.get(model.key) or given.get(model.id)

@@ -1,0 +1,87 @@
+"""`[limits]`: what may refuse a call, and how often one is made again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import get_args
+
+from tierwise.config.document import Table
+from tierwise.config.fleet import read_price
+from tierwise.limits import Budget, CircuitBreaker, Limit, Retry
+from tierwise.limits.base import named_apart
+from tierwise.limits.budget import Per
+
+__all__ = ["LimitSettings", "read_limits"]
+
+
+@dataclass(frozen=True, slots=True)
+class LimitSettings:
+    """What bounds a router's calls."""
+
+    limits: Sequence[Limit] = ()
+    _: KW_ONLY
+    retry: Retry | None = None
+    max_calls: int | None = None
+    """See `Router`."""
+
+
+def read_limits(table: Table | None) -> LimitSettings | None:
+    """What a file says of limits; `None` if nothing.
+
+    Raises:
+        ConfigFileError: A setting is wrong, or two budgets have the same name.
+    """
+    if table is None:
+        return None
+    table.only(["max_calls", "budget", "circuit", "retry"])
+    max_calls = table.get("max_calls", int)
+    if max_calls is not None and max_calls < 1:
+        raise table.error(f"{max_calls} must be one or more", "max_calls")
+    found: list[Limit | None] = [*map(_budget, table.tables("budget")), _circuit(table.table("circuit"))]
+    with table.placing("budget"):
+        limits = named_apart(limit for limit in found if limit is not None)
+    return LimitSettings(limits, retry=_retry(table.table("retry")), max_calls=max_calls)
+
+
+def _budget(table: Table) -> Budget:
+    table.only(["usd", "tokens", "per", "tag", "timezone", "name", "on_exhausted", "estimate"])
+    estimate = table.table("estimate")
+    return table.build(
+        Budget,
+        table.get("usd", float),
+        tokens=table.get("tokens", int),
+        per=table.one_of("per", get_args(Per)),
+        tag=table.get("tag", str),
+        timezone=table.get("timezone", str),
+        name=table.get("name", str),
+        on_exhausted=table.one_of("on_exhausted", ["stop", "downgrade"]),
+        estimate=None if estimate is None else read_price(estimate),
+    )
+
+
+def _circuit(table: Table | None) -> CircuitBreaker | None:
+    if table is None:
+        return None
+    table.only(["failures", "cooldown", "longest", "probe", "name"])
+    return table.build(
+        CircuitBreaker,
+        failures=table.get("failures", int),
+        cooldown=table.get("cooldown", float),
+        longest=table.get("longest", float),
+        probe=table.get("probe", float),
+        name=table.get("name", str),
+    )
+
+
+def _retry(table: Table | None) -> Retry | None:
+    if table is None:
+        return None
+    table.only(["total", "each", "pause", "longest"])
+    return table.build(
+        Retry,
+        total=table.get("total", int),
+        each=table.get("each", int),
+        pause=table.get("pause", float),
+        longest=table.get("longest", float),
+    )

@@ -59,7 +59,7 @@ class Logprob(Verifier):
         if not all(map(math.isfinite, found)):
             return self.abstain("a log probability is not finite")
         if self._quantile is None:
-            what, score = "mean", math.fsum(p / len(found) for p in found)
+            what, score = "mean", sum(found) / len(found)
         else:
             what, score = f"{self._quantile:g} quantile of the", _quantile(found, self._quantile)
         evidence = f"{what} log probability {score:.3f} of {len(found)} tokens"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from decimal import Decimal
 from typing import NoReturn
@@ -79,9 +79,18 @@ class Context:
     """Where public prices are looked up; without it only the models' own are known."""
     start: Decision | None = None
     """Who tries first; set before a strategy runs."""
+    resting: Callable[[ModelSpec], float | None] | None = None
+    """Seconds for which the limits refuse every call to a model, as far as is known; see `rests`."""
 
     @classmethod
-    def of(cls, fleet: Fleet, task: Task, state: State, pricing: Pricing | None = None) -> Context:
+    def of(
+        cls,
+        fleet: Fleet,
+        task: Task,
+        state: State,
+        pricing: Pricing | None = None,
+        resting: Callable[[ModelSpec], float | None] | None = None,
+    ) -> Context:
         """The context for a task.
 
         Args:
@@ -89,6 +98,7 @@ class Context:
             task: What bounds them: trust, tiers, capabilities, length.
             state: What is remembered.
             pricing: Where public prices are looked up.
+            resting: Seconds for which limits refuse a model.
 
         Raises:
             TrustError: No model may see the task.
@@ -106,11 +116,11 @@ class Context:
         if not ladder:
             _refuse(task, [m for t in fleet.ladder[low : high + 1] for m in t.models])
         specialists = _fitting(fleet.specialists, task) if task.max_tier is None else ()
-        return cls(fleet, ladder, ladder, specialists, state, pricing)
+        return cls(fleet, ladder, ladder, specialists, state, pricing, resting=resting)
 
     def for_task(self, task: Task) -> Context:
         """The context for a task that serves this one."""
-        return Context.of(self.fleet, task, self.state, self.pricing)
+        return Context.of(self.fleet, task, self.state, self.pricing, self.resting)
 
     def starting(self, decision: Decision) -> Context:
         """The same context with a decision."""
@@ -190,6 +200,10 @@ class Context:
     def price(self, model: ModelSpec) -> Price | None:
         """The model's price; `None` if it is not known."""
         return model.price if self.pricing is None else self.pricing.price(model)
+
+    def rests(self, model: ModelSpec) -> bool:
+        """True if a limit is known to refuse every call to the model now, e.g. because its circuit is open."""
+        return self.resting is not None and self.resting(model) is not None
 
     def available(self, name: str) -> Tier | None:
         """The tier of that name with the models that may and can take the task; `None` if none of them can."""

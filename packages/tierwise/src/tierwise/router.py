@@ -169,7 +169,7 @@ class Router:
             RoutingError: No model may or can take the task.
         """
         asked = Task.of(task, **fields)
-        context = Context.of(self.fleet, asked, self._state, self._pricing)
+        context = self._context(asked)
         return self._settled(_made_before(asked) or self._policy.decide(asked, context), context)
 
     def run(self, task: Task | Prompt, **fields: Any) -> Reply:
@@ -264,6 +264,15 @@ class Router:
     def _bill(self, rows: Iterable[Row]) -> Receipt:
         return Receipt.of(rows, pricing=self._pricing, baseline=self.fleet.baseline)
 
+    def _context(self, task: Task) -> Context:
+        return Context.of(self.fleet, task, self._state, self._pricing, self._resting)
+
+    def _resting(self, model: ModelSpec) -> float | None:
+        """Seconds for which a limit is known to refuse the model."""
+        backend = self._backends.find(model.provider)
+        rests = [None if backend is None else limit.rest(model, backend, self._state) for limit in self._limits]
+        return max((seconds for seconds in rests if seconds is not None), default=None)
+
     def _settled(self, decision: Decision | None, context: Context) -> Decision:
         decision = sound(decision)
         if decision is None:
@@ -305,7 +314,7 @@ class _Session:
 
     def flow(self) -> Flow[Outcome]:
         router, task = self._router, self._task
-        context = Context.of(router.fleet, task, router._state, router._pricing)
+        context = router._context(task)
         for model in (model for tier in context.ladder for model in tier.models):
             router._backends.get(model)  # what is not installed is told before anything is called, and paid
         decided = _made_before(task) or (yield from router._policy.flow(task, context))

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tierwise import Always, Fleet, ModelSpec, Price, Router, Rule, Tier
+from tierwise import Always, CircuitBreaker, Fleet, ModelSpec, Price, Router, Rule, Single, Tier
 from tierwise.context import Decision
 from tierwise.errors import ConfigError
 from tierwise.flow import Attempt
@@ -128,3 +128,48 @@ def test_measured_latencies_reach_the_next_decision() -> None:
     assert router.decide("q").model is None
     router.run("q")
     assert router.decide("q").model == "x:unknown"
+
+
+@pytest.mark.parametrize("pick", [Cheapest, Fastest])
+def test_a_model_that_failed_too_often_of_late_does_not_go_first_until_that_has_faded(bench: Any, pick: Any) -> None:
+    for model, seconds in (("x:chatty", 2.0), ("x:reader", 0.5)):
+        bench.state.observe(Observed(model, seconds))
+    for _ in range(4):
+        bench.state.observe(Observed("x:reader", failed=True))
+    decision = bench.decide(pick("small"), "q", fleet=FLEET)
+    assert decision.model == "x:chatty"
+    assert "(x:reader not well now)" in decision.reason
+    assert bench.decide(pick("small", max_error_rate=0.9), "q", fleet=FLEET).model == "x:reader"
+    bench.now += 60
+    assert bench.decide(pick("small"), "q", fleet=FLEET).model == "x:reader"
+
+
+def test_where_none_is_well_the_figure_decides(bench: Any) -> None:
+    for model in ("x:unknown", "x:chatty", "x:reader"):
+        bench.state.observe(Observed(model, failed=True))
+    assert bench.decide(Cheapest("small"), "q", fleet=FLEET).model == "x:reader"
+
+
+def test_a_model_whose_circuit_is_open_does_not_go_first() -> None:
+    def answer(attempt: Attempt) -> str:
+        if attempt.model.name == "reader":
+            raise ConnectionRefusedError("down")
+        return "fine"
+
+    def router(**options: Any) -> Router:
+        policy = Cheapest("small", max_error_rate=1)
+        return Router(FLEET, policy=policy, backends={"x": answer}, strategy=Single(), **options)
+
+    with_breaker, without = router(limits=[CircuitBreaker()]), router()
+    for made in (with_breaker, without):
+        assert made.decide("q").model == "x:reader"
+        assert made.run("q").model == "x:unknown"
+    assert with_breaker.decide("q").model == "x:chatty"
+    assert without.decide("q").model == "x:reader"
+
+
+@pytest.mark.parametrize("pick", [Cheapest, Fastest])
+@pytest.mark.parametrize("wrong", [-0.1, 1.1, float("nan")])
+def test_an_error_rate_is_a_share(pick: Any, wrong: float) -> None:
+    with pytest.raises(ConfigError, match="max_error_rate="):
+        pick("small", max_error_rate=wrong)

@@ -119,6 +119,14 @@ class Stores(RuleBasedStateMachine):
         self.ask("latency", self.prefix + model)
         self.ask("error_rate", self.prefix + model)
 
+    @rule(name=st.sampled_from(["c", "d"]))
+    def open_for(self, name: str) -> None:
+        asked = f"{self.prefix}{name}"
+        said = self.memory.open_for(asked)
+        for other in self.others:
+            # Without the answers that it keeps for a while.
+            assert cast("Any", other)._ask_circuit(asked) == said, other
+
     @rule(length=seconds)
     def passes(self, length: float) -> None:
         self.clock.now += length

@@ -71,7 +71,7 @@ def test_two_clients_are_one_state(state: RedisState, tierwise_redis: str, prefi
         assert other.balance("account") == Balance(0, 60)
         other.settle(call_id, [CLAIM], [50], Observed("a:m", 1.5, failed=True))
         assert state.balance("account") == Balance(50)
-        assert (state.latency("a:m"), state.error_rate("a:m")) == (1.5, 1.0)
+        assert (state.latency("a:m"), state.error_rate("a:m")) == (1.5, pytest.approx(1.0, abs=0.1))
         state.keep_session("user", "small", 7)
         assert other.session_tier("user") == ("small", 7)
         assert 0 <= (other.session_idle("user") or 0) < 60
@@ -116,7 +116,7 @@ def test_nothing_is_left_for_ever_but_accounts_that_are_to_be(state: RedisState,
     state.settle(reserved(state, *claims[1:]), claims[1:], [1, None, 1, Signal("bad")], Observed("m", 1.0))
     state.keep_session("user", "small", 1)
     names: list[str] = list(client.scan_iter(f"{{{prefix}}}:*"))
-    assert len(names) == 10
+    assert len(names) == 11
     assert [name for name in names if client.ttl(name) == -1] == [f"{{{prefix}}}:account:account"]
 
 

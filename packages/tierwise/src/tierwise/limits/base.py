@@ -14,6 +14,8 @@ from tierwise.state import Claim, Denied, Taken
 
 if TYPE_CHECKING:
     from tierwise.backends.base import Backend
+    from tierwise.fleet.model import ModelSpec
+    from tierwise.state import State
 
 __all__ = ["LEAST_OUTPUT", "MOST_OUTPUT", "Call", "Limit", "named_apart"]
 
@@ -81,6 +83,13 @@ class Limit(ABC):
             allowed=denied.cap,
             retry_after=denied.retry_after,
         )
+
+    def rest(self, model: ModelSpec, backend: Backend, state: State) -> float | None:
+        """Seconds for which the limit is known to refuse every call to the model; `None` if it is not.
+
+        Policies ask it, to let another model go first: it is as cheap as the other reads of a state.
+        """
+        return None
 
     def raised(self, claim: Claim, answer: Any) -> int | None:
         """The new cap of the claim's account, as `ask` answered; `None` for a refusal."""

@@ -25,6 +25,7 @@ from tierwise.state import Circuit, Claim, Denied, Signal, Taken
 if TYPE_CHECKING:
     from tierwise.backends.base import Backend
     from tierwise.fleet.model import ModelSpec
+    from tierwise.state import State
     from tierwise.state.claims import Health
 
 __all__ = ["CircuitBreaker"]
@@ -133,6 +134,11 @@ class CircuitBreaker(Limit):
             limit=self.name,
             retry_after=denied.retry_after,
         )
+
+    def rest(self, model: ModelSpec, backend: Backend, state: State) -> float | None:
+        """See `Limit`."""
+        waits = [state.open_for(key) for key in self._keys(model, backend)]
+        return max((wait for wait in waits if wait is not None), default=None)
 
     def _keys(self, model: ModelSpec, backend: Backend) -> Sequence[str]:
         """The circuits on the way to a model: its own, and its credential's where that is known."""

@@ -18,13 +18,21 @@ __all__ = ["Cheapest", "Fastest"]
 
 
 class _Pick(Policy):
-    """Picks the model that goes first in the tier that another policy chose: the one with the smallest figure."""
+    """Picks the model that goes first in the tier that another policy chose: the one with the smallest figure.
+
+    Models that are not well now (their circuit is open, or they fail too often) are passed over, unless all are.
+    """
 
     _rule: str
     _unit: str
 
-    def __init__(self, within: PolicyLike | str) -> None:
+    def __init__(self, within: PolicyLike | str, max_error_rate: float) -> None:
+        if not 0 <= max_error_rate <= 1:
+            raise ConfigError(
+                f"max_error_rate={max_error_rate!r} must be from 0 to 1", setting="max_error_rate", value=max_error_rate
+            )
         self._within = Always(within) if isinstance(within, str) else as_policy(within)
+        self._max_error_rate = max_error_rate
 
     def decide(self, task: Task, context: Context) -> Decision | None:
         """See `Policy`."""
@@ -50,12 +58,16 @@ class _Pick(Policy):
         if decision is None or decision.pending or decision.model is not None:
             return decision
         tier = context.available(decision.tier)
-        figures = {m.key: self._figure(m, task, context) for m in tier.models} if tier else {}
+        models = tier.models if tier is not None else ()
+        well = [m for m in models if self._is_well(m, context)] or models
+        figures = {m.key: self._figure(m, task, context) for m in well}
         known = {key: figure for key, figure in figures.items() if figure is not None}
         if not known:
             return decision
         first = min(known, key=known.__getitem__)
         figure = f"{known[first]:.3g} {self._unit}"
+        if len(well) < len(models):
+            figure += f" ({', '.join(m.key for m in models if m not in well)} not well now)"
         return replace(
             decision,
             rule=f"{decision.rule}, {self._rule}",
@@ -63,6 +75,9 @@ class _Pick(Policy):
             model=first,
             scores={**decision.scores, **known},
         )
+
+    def _is_well(self, model: ModelSpec, context: Context) -> bool:
+        return (context.state.error_rate(model.key) or 0.0) <= self._max_error_rate and not context.rests(model)
 
 
 class Cheapest(_Pick):
@@ -75,16 +90,17 @@ class Cheapest(_Pick):
         within: The policy that chooses the tier, or a tier's name. Where it abstains, so does this; where it picks a
             model itself, that stands.
         output_tokens: The output tokens to assume; the task's own bound holds where it is smaller.
+        max_error_rate: A model that failed more often of late does not go first, nor does one whose circuit is open.
 
     Raises:
-        ConfigError: `output_tokens` is below zero.
+        ConfigError: `output_tokens` is below zero, or `max_error_rate` not from 0 to 1.
     """
 
     _rule = "cheapest"
     _unit = "USD"
 
-    def __init__(self, within: PolicyLike | str, *, output_tokens: int = 500) -> None:
-        super().__init__(within)
+    def __init__(self, within: PolicyLike | str, *, output_tokens: int = 500, max_error_rate: float = 0.5) -> None:
+        super().__init__(within, max_error_rate)
         if output_tokens < 0:
             raise ConfigError(
                 f"output_tokens={output_tokens!r} must be zero or more", setting="output_tokens", value=output_tokens
@@ -111,10 +127,17 @@ class Fastest(_Pick):
     Args:
         within: The policy that chooses the tier, or a tier's name. Where it abstains, so does this; where it picks a
             model itself, that stands.
+        max_error_rate: A model that failed more often of late does not go first, nor does one whose circuit is open.
+
+    Raises:
+        ConfigError: `max_error_rate` is not from 0 to 1.
     """
 
     _rule = "fastest"
     _unit = "s"
+
+    def __init__(self, within: PolicyLike | str, *, max_error_rate: float = 0.5) -> None:
+        super().__init__(within, max_error_rate)
 
     def _figure(self, model: ModelSpec, task: Task, context: Context) -> float | None:
         return context.state.latency(model.key)

@@ -149,7 +149,18 @@ class State(ABC):
 
     @abstractmethod
     def error_rate(self, model: str) -> float | None:
-        """The moving average of the model's failures, from 0 to 1; `None` if it was never called."""
+        """The moving average of the model's failures, from 0 to 1; `None` if it was never called.
+
+        While the model is not called it halves every minute, so that nobody avoids it for ever.
+        """
+
+    @abstractmethod
+    def open_for(self, circuit: str) -> float | None:
+        """Seconds for which a circuit refuses calls, as far as is known now; `None` if it does not.
+
+        Args:
+            circuit: Its key; see `Circuit`.
+        """
 
     @abstractmethod
     def observe(self, observed: Observed) -> None:

@@ -34,7 +34,7 @@ MIGRATIONS: tuple[str, ...] = (
         name TEXT PRIMARY KEY, tier TEXT NOT NULL, prompt_tokens INTEGER NOT NULL, at REAL NOT NULL
     ) WITHOUT ROWID;
     CREATE INDEX sessions_at ON sessions (at);
-    CREATE TABLE models (name TEXT PRIMARY KEY, latency REAL, error_rate REAL) WITHOUT ROWID;
+    CREATE TABLE models (name TEXT PRIMARY KEY, latency REAL, error_rate REAL, at REAL NOT NULL) WITHOUT ROWID;
     CREATE TABLE clock (ahead REAL NOT NULL, latest REAL NOT NULL)
     """,
 )

@@ -43,7 +43,8 @@ class MemoryState(State):
         self._book = _MemoryBook()
         self._sessions: OrderedDict[str, tuple[str, int, float]] = OrderedDict()
         self._latencies: dict[str, float] = {}
-        self._errors: dict[str, float] = {}
+        self._errors: dict[str, tuple[float, float]] = {}
+        """The error rate of each model, and when it was called."""
         self._lock = threading.Lock()
         self._alarms = Alarms()
 
@@ -173,7 +174,12 @@ class MemoryState(State):
 
     def error_rate(self, model: str) -> float | None:
         """See `State`."""
-        return self._errors.get(model)
+        kept = self._errors.get(model)
+        return None if kept is None else rules.faded(kept[0], self._clock() - kept[1])
+
+    def open_for(self, circuit: str) -> float | None:
+        """See `State`."""
+        return rules.open_for(self._book.load(Breaker, circuit), self._clock())
 
     def observe(self, observed: Observed) -> None:
         """See `State`."""
@@ -181,9 +187,10 @@ class MemoryState(State):
             self._observe(observed)
 
     def _observe(self, observed: Observed) -> None:
-        _average(self._errors, observed.model, float(observed.failed))
+        model = observed.model
+        self._errors[model] = _moved(self.error_rate(model), float(observed.failed)), self._clock()
         if observed.seconds is not None:
-            _average(self._latencies, observed.model, observed.seconds)
+            self._latencies[model] = _moved(self._latencies.get(model), observed.seconds)
 
 
 class _MemoryBook:
@@ -266,6 +273,6 @@ class _MemoryBook:
         heapq.heappush(self._due, (until, self._count, kind, key))
 
 
-def _average(figures: dict[str, float], key: str, new: float) -> None:
-    old = figures.get(key)
-    figures[key] = new if old is None else old + _WEIGHT * (new - old)
+def _moved(old: float | None, new: float) -> float:
+    """A moving average, moved."""
+    return new if old is None else old + _WEIGHT * (new - old)

@@ -180,6 +180,10 @@ class RedisState(SharedState):
     def _ask_model(self, model: str) -> Averages:
         return averages(self._do("averages", {"model": storable(model)}, brief=True))
 
+    def _ask_circuit(self, circuit: str) -> float | None:
+        said = self._do("circuit", {"key": storable(circuit)}, brief=True)
+        return float(said[0]) if said else None
+
     def _tell_observed(self, observed: Observed) -> Averages:
         return averages(self._do("observe", _observing({}, observed), brief=True))
 

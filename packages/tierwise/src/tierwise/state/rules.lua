@@ -281,20 +281,29 @@ end
 
 -- How models have done.
 
-local function averages(model)
-  return {redis.call('HGET', PREFIX .. 'latency', model), redis.call('HGET', PREFIX .. 'errors', model)}
+local function figure(name, model) return tonumber(redis.call('HGET', PREFIX .. name, model) or nil) end
+
+local function error_rate(model)
+  local rate = figure('errors', model)
+  return rate and rate * 2 ^ (-math.max(0, now - figure('called', model)) / 60)
 end
 
-local function move(name, model, value)
-  local old = tonumber(redis.call('HGET', PREFIX .. name, model))
-  if old then value = old + given.weight * (value - old) end
+local function averages(model)
+  local rate = error_rate(model)
+  return {redis.call('HGET', PREFIX .. 'latency', model), rate and float(rate) or false}
+end
+
+local function note(name, model, value)
   redis.call('HSET', PREFIX .. name, model, float(value))
   keep(PREFIX .. name, given.kept)
 end
 
+local function moved(old, new) return old and old + given.weight * (new - old) or new end
+
 local function observe(observed)
-  move('errors', observed.model, observed.failed and 1 or 0)
-  if observed.seconds then move('latency', observed.model, observed.seconds) end
+  note('errors', observed.model, moved(error_rate(observed.model), observed.failed and 1 or 0))
+  note('called', observed.model, now)
+  if observed.seconds then note('latency', observed.model, moved(figure('latency', observed.model), observed.seconds)) end
   return averages(observed.model)
 end
 
@@ -418,6 +427,11 @@ end
 function operations.observe() return observe(given.observed) end
 
 function operations.averages() return averages(given.model) end
+
+function operations.circuit()
+  local denied = circuit_denied(given)
+  return denied and {float(denied[1])} or {}
+end
 
 function operations.keep_session()
   local key = PREFIX .. 'session:' .. given.session

@@ -15,7 +15,7 @@ from tierwise.state.claims import Circuit, Claim, Denied, Granted, Rate, Signal,
 from tierwise.state.lines import NOBODY, Before, before, join, leave
 from tierwise.state.records import Account, Book, Breaker, Bucket, Held, Line, Places, Record
 
-__all__ = ["IDLE", "POLL", "RETENTION", "TICK", "lift", "reserve", "settle", "sweep"]
+__all__ = ["IDLE", "POLL", "RETENTION", "TICK", "faded", "lift", "open_for", "reserve", "settle", "sweep"]
 
 RETENTION = 86_400.0
 """Seconds for which a lapsed reservation is remembered, so that a late settlement counts, and counts once."""
@@ -106,6 +106,11 @@ def lift(book: Book, now: float, key: str, cap: int, keep: float | None) -> None
     account.cap = cap if account.cap is None else max(account.cap, cap)
     _until(account, now, keep)
     book.save(key, account)
+
+
+def faded(error_rate: float | None, idle: float) -> float | None:
+    """What is left of a model's error rate when it was not called for so many seconds: half of it after a minute."""
+    return None if error_rate is None else error_rate * 2.0 ** (-max(0.0, idle) / 60.0)
 
 
 def _wait(denied: Denied) -> float:
@@ -247,14 +252,20 @@ def _drawn(book: Book, now: float, claim: Rate, bucket: Bucket | None, amount: i
 # Circuits.
 
 
-def _open(now: float, index: int, claim: Circuit, breaker: Breaker | None, others: Before) -> Denied | None:
+def open_for(breaker: Breaker | None, now: float) -> float | None:
+    """See `State.open_for`."""
     if breaker is None or breaker.open_until is None:
         return None
     if now < breaker.open_until:
-        return Denied(index, retry_after=breaker.open_until - now)
+        return breaker.open_until - now
     if breaker.probe is None or now >= breaker.probe_until:
         return None
-    return Denied(index, retry_after=max(POLL, breaker.probe_until - now))
+    return max(POLL, breaker.probe_until - now)
+
+
+def _open(now: float, index: int, claim: Circuit, breaker: Breaker | None, others: Before) -> Denied | None:
+    seconds = open_for(breaker, now)
+    return None if seconds is None else Denied(index, retry_after=seconds)
 
 
 def _probe(book: Book, now: float, call_id: str, claim: Circuit, breaker: Breaker | None, held: Held) -> None:

@@ -46,6 +46,7 @@ class Averages:
 
     latency: float | None = None
     error_rate: float | None = None
+    """As it was at the time of asking."""
 
 
 class SharedState(State):
@@ -65,6 +66,7 @@ class SharedState(State):
         self._brief = brief
         self._sessions: _Answers[Session | None] = _Answers(self._ask_session, fresh, watch)
         self._models: _Answers[Averages] = _Answers(self._ask_model, fresh, watch)
+        self._circuits: _Answers[float | None] = _Answers(self._ask_circuit, fresh, watch)
         self._outage = watch
 
     @abstractmethod
@@ -77,6 +79,10 @@ class SharedState(State):
 
     @abstractmethod
     def _ask_model(self, model: str) -> Averages:
+        """Asks the store, briefly."""
+
+    @abstractmethod
+    def _ask_circuit(self, circuit: str) -> float | None:
         """Asks the store, briefly."""
 
     @abstractmethod
@@ -109,6 +115,12 @@ class SharedState(State):
         """See `State`. Raises nothing."""
         kept = self._models.get(model)
         return None if kept is None else kept[0].error_rate
+
+    def open_for(self, circuit: str) -> float | None:
+        """See `State`. Raises nothing."""
+        seconds, heard = self._circuits.get(circuit) or (None, 0.0)
+        left = None if seconds is None else seconds - (time.monotonic() - heard)
+        return left if left is not None and left > 0 else None
 
     def observe(self, observed: Observed) -> None:
         """See `State`. Raises nothing."""

@@ -17,7 +17,7 @@ from tierwise.state.base import completed
 from tierwise.state.book import SQLiteBook
 from tierwise.state.claims import Balance, Claim, Denied, Granted, Observed, Taken
 from tierwise.state.file import StateFile, Work
-from tierwise.state.records import Account
+from tierwise.state.records import Account, Breaker
 from tierwise.state.shared import KEPT_SECONDS, WEIGHT, Averages, Session, SharedState, storable
 
 __all__ = ["SQLiteState"]
@@ -149,10 +149,13 @@ class SQLiteState(SharedState):
         self._file.do(lambda book, now: _keep(book.db, now, kept), wait=self._brief)
 
     def _ask_model(self, model: str) -> Averages:
-        return self._file.do(lambda book, now: _averages(book.db, model), wait=self._brief)
+        return self._file.do(lambda book, now: _averages(book.db, now, model), wait=self._brief)
+
+    def _ask_circuit(self, circuit: str) -> float | None:
+        return self._file.do(lambda book, now: rules.open_for(book.load(Breaker, circuit), now), wait=self._brief)
 
     def _tell_observed(self, observed: Observed) -> Averages:
-        return self._file.do(lambda book, now: _observe(book.db, observed), wait=self._brief)
+        return self._file.do(lambda book, now: _observe(book.db, now, observed), wait=self._brief)
 
 
 def _reserving(
@@ -170,7 +173,7 @@ def _settling(
 ) -> Work[Averages | None]:
     def settle(book: SQLiteBook, now: float) -> Averages | None:
         rules.settle(book, now, storable(call_id), claims, taken)
-        return None if observed is None else _observe(book.db, observed)
+        return None if observed is None else _observe(book.db, now, observed)
 
     return settle
 
@@ -193,16 +196,16 @@ def _keep(db: sqlite3.Connection, now: float, kept: tuple[str, str, int]) -> Non
     db.execute("DELETE FROM sessions WHERE at < ?", (now - KEPT_SECONDS,))
 
 
-def _averages(db: sqlite3.Connection, model: str) -> Averages:
-    query = "SELECT latency, error_rate FROM models WHERE name = ?"
+def _averages(db: sqlite3.Connection, now: float, model: str) -> Averages:
+    query = "SELECT latency, error_rate, at FROM models WHERE name = ?"
     row = db.execute(query, (storable(model),)).fetchone()
-    return Averages() if row is None else Averages(*row)
+    return Averages() if row is None else Averages(row[0], rules.faded(row[1], now - row[2]))
 
 
-def _observe(db: sqlite3.Connection, observed: Observed) -> Averages:
-    old = _averages(db, observed.model)
+def _observe(db: sqlite3.Connection, now: float, observed: Observed) -> Averages:
+    old = _averages(db, now, observed.model)
     new = Averages(_moved(old.latency, observed.seconds), _moved(old.error_rate, float(observed.failed)))
-    db.execute("REPLACE INTO models VALUES (?, ?, ?)", (storable(observed.model), new.latency, new.error_rate))
+    db.execute("REPLACE INTO models VALUES (?, ?, ?, ?)", (storable(observed.model), new.latency, new.error_rate, now))
     return new
 
 

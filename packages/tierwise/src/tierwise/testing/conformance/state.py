@@ -438,6 +438,16 @@ class StateConformance:
         state.settle(early, [claim], [Signal("good")])
         refused(state, claim)
 
+    def test_policies_can_ask_for_how_long_a_circuit_is_open(self, state: State, passes: Wait) -> None:
+        """At no cost to anybody, and for a store outside of this process as far as it was heard of last."""
+        claim = Circuit(key(), failures=1, cooldown=60, longest=600)
+        self._call(state, claim, Signal("bad"))
+        assert 50 < (state.open_for(claim.key) or 0) <= 60
+        other = Circuit(key(), failures=1, cooldown=0.05, longest=600)
+        self._call(state, other, Signal("bad"))
+        passes(0.1)
+        assert (state.open_for(other.key), state.open_for(key())) == (None, None)
+
     # Several kinds together.
 
     def test_of_several_denials_the_one_that_holds_up_for_longest_is_told(self, state: State) -> None:
@@ -461,6 +471,17 @@ class StateConformance:
         assert 0 < (state.error_rate(model) or 0) < 1
         state.observe(Observed(model, 1.0))
         assert 1.0 < (state.latency(model) or 0) < 2.0
+
+    def test_an_error_rate_fades_while_nobody_calls(self, state: State, passes: Wait) -> None:
+        """So that there is a way back."""
+        model, other = key(), key()
+        for name in (model, other):
+            state.observe(Observed(name, failed=True))
+        passes(1.5)
+        state.observe(Observed(model, failed=True))
+        state.observe(Observed(other, 1.0))
+        assert 0.98 < (state.error_rate(model) or 0) < 1
+        assert 0.75 < (state.error_rate(other) or 0) < 0.8
 
     def test_a_session_keeps_its_tier(self, state: State) -> None:
         """And how long it has been idle."""

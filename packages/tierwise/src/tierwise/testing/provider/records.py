@@ -43,6 +43,8 @@ class Recorder:
         self._changed = threading.Condition()
         self._rows: dict[int, RecordedCall] = {}
         self._probes: set[int] = set()
+        self._open: set[int] = set()
+        """The calls in flight: they are counted at every change, and there may be thousands of rows."""
         self._order = itertools.count(1)
         self._peak = 0
 
@@ -52,9 +54,8 @@ class Recorder:
         with self._changed:
             key = next(self._order)
             self._rows[key] = RecordedCall(**values, started=key)
-            if probe:
-                self._probes.add(key)
-            self._peak = max(self._peak, self.open_calls)
+            (self._probes if probe else self._open).add(key)
+            self._peak = max(self._peak, len(self._open))
             self._changed.notify_all()
         return key
 
@@ -75,6 +76,7 @@ class Recorder:
         """Record the end of a call. A later end wins: the last write may fail after it was announced."""
         with self._changed:
             position = next(self._order)
+            self._open.discard(key)
             self._update(
                 key, lambda row: replace(row, completed=completed, client_closed=client_closed, ended=position)
             )
@@ -88,7 +90,7 @@ class Recorder:
     def open_calls(self) -> int:
         """How many calls are in flight."""
         with self._changed:
-            return sum(row.ended is None for row in self.rows())
+            return len(self._open)
 
     @property
     def peak_open_calls(self) -> int:
@@ -101,6 +103,7 @@ class Recorder:
         with self._changed:
             self._rows.clear()
             self._probes.clear()
+            self._open.clear()
             self._peak = 0
             self._changed.notify_all()
 

@@ -26,7 +26,7 @@ ORDER = [
     {"gates"},
     {"policies"},
     {"strategies"},
-    {"limits", "effects"},
+    {"limits", "effects", "deadline"},
     {"admission"},
     {"backends"},
     {"ledger"},

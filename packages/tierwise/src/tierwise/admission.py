@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 from weakref import WeakSet
 
+from tierwise.deadline import Deadline
 from tierwise.effects import Ask, Effects, Lift, Pause, Reserve, Settle
 from tierwise.errors import LimitError, LimitStateError, StateError
 from tierwise.fleet.pricing import Pricing
@@ -38,18 +39,16 @@ GRACE = 30.0
 """Seconds that a reservation outlives its call's deadline."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Held:
     """What is set aside for one call."""
 
-    call: Call | None = None
-    """`None` if nothing is."""
-    claims: Sequence[tuple[Limit, Claim]] = ()
+    call: Call
+    claims: list[Claim] = field(default_factory=list[Claim])
+    limits: list[Limit] = field(default_factory=list[Limit])
+    """Whose they are, one for each."""
     output_cap: int | None = None
     """The longest answer that was set aside for, where nothing else bounds it."""
-
-
-NOTHING = Held()
 
 
 class _Queue:
@@ -73,7 +72,7 @@ class _Queue:
         return pause + self._share * min(pause, LONGEST) / 2
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Limits:
     """The limits of one run."""
 
@@ -82,56 +81,62 @@ class Limits:
     run_id: str
     pricing: Pricing
     on_state_loss: OnStateLoss
-    remaining: Callable[[], float | None]
-    """Seconds that are left of the run's deadline."""
+    deadline: Deadline
     say: Callable[[Stated], None]
     """Takes what the record should say of the run."""
 
-    def reserve(self, attempt: Attempt, backend: Backend) -> Effects[Held]:
-        """Sets aside what the call may take, and waits where a limit says so.
+    def reserve(self, attempt: Attempt, backend: Backend) -> Effects[Held | None]:
+        """Sets aside what the call may take, and waits where a limit says so; `None` if no limit counts it.
 
         Raises:
             LimitError: The call may not go.
         """
         if attempt.work is not None or not self.limits:
-            return NOTHING
-        call = Call(attempt, self.run_id, time.time(), self.pricing, prompt_tokens(attempt.task), backend)
-        claims = [(limit, claim) for limit in self.limits for claim in limit.claims(call)]
-        if not claims:
-            return NOTHING
+            return None
+        held = Held(self._asking(attempt, backend))
+        for limit in self.limits:
+            claims = limit.claims(held.call)
+            held.claims.extend(claims)
+            held.limits.extend([limit] * len(claims))
+        if not held.claims:
+            return None
         try:
-            units = yield from self._reserved(call, claims)
+            units = yield from self._reserved(held)
         except StateError as error:
             self._lost(error, attempt)
-            return NOTHING
-        counted = any(isinstance(claim, Spend) and claim.each for _, claim in claims)
-        return Held(call, claims, units if counted else None)
+            return None
+        if any(type(claim) is Spend and claim.each for claim in held.claims):
+            held.output_cap = units
+        return held
 
-    def settle(self, held: Held, call_id: str, outcome: Outcome, observed: Observed | None) -> Effects[None]:
+    def _asking(self, attempt: Attempt, backend: Backend) -> Call:
+        """The call, with what more than one limit wants to know of it."""
+        task = attempt.task
+        bound, caches = attempt.setting("max_output_tokens"), any(message.cache for message in task.messages)
+        return Call(attempt, self.run_id, time.time(), self.pricing, prompt_tokens(task), backend, bound, caches)
+
+    def settle(self, held: Held | None, call_id: str, outcome: Outcome, observed: Observed | None) -> Effects[None]:
         """Replaces what was set aside by what the call took."""
-        taken: list[Taken] = []
+        claims: Sequence[Claim] = ()
+        taken: Sequence[Taken] = ()
         broken: Exception | None = None
-        for limit, claim in held.claims:
-            assert held.call is not None  # noqa: S101 - where there are claims there is a call
+        if held is not None:
+            claims = held.claims
+            taken, broken = _taken(held, outcome)
+        if claims or observed is not None:
             try:
-                taken.append(limit.taken(claim, outcome, held.call))
-            except Exception as error:  # noqa: BLE001 - raised again when everything else is settled
-                taken.append(None)
-                broken = error
-        if taken or observed is not None:
-            try:
-                yield Settle(call_id, [claim for _, claim in held.claims], taken, observed)
+                yield Settle(call_id, claims, taken, observed)
             except StateError as error:
                 self._log(error)
                 self._say("a call could not be settled: what it took is not counted", error)
         if broken is not None:
             raise broken
 
-    def _reserved(self, call: Call, claims: Sequence[tuple[Limit, Claim]]) -> Effects[int]:
-        left = self.remaining()
+    def _reserved(self, held: Held) -> Effects[int]:
+        left, call = self.deadline.remaining(), held.call
         call_id = call.attempt.call_id
         lease = LEASE if left is None else left + GRACE
-        reserve = Reserve(call_id, [claim for _, claim in claims], lease, LEAST_OUTPUT, MOST_OUTPUT)
+        reserve = Reserve(call_id, held.claims, lease, LEAST_OUTPUT, MOST_OUTPUT)
         asked = False
         queue: _Queue | None = None
         try:
@@ -141,7 +146,7 @@ class Limits:
                 asked = False
                 if isinstance(said, Granted):
                     return said.units
-                limit, claim = claims[said.index]
+                limit, claim = held.limits[said.index], held.claims[said.index]
                 queue = queue or _Queue(call_id)
                 pause = self._pause(limit, said, queue)
                 if pause is None or not call.attempt.patient:
@@ -158,12 +163,12 @@ class Limits:
         except BaseException:
             # Who waited has a place in a line; and whose question was interrupted may have been answered.
             if asked or reserve.wait:
-                yield Settle(call_id, reserve.claims, [0] * len(claims), None)
+                yield Settle(call_id, reserve.claims, [0] * len(held.claims), None)
             raise
 
     def _pause(self, limit: Limit, denied: Denied, queue: _Queue) -> Pause | None:
         """How to wait; `None` if waiting does not help, or takes longer than the limit or the deadline allows."""
-        soonest, left, rest = denied.retry_after, self.remaining(), limit.wait - queue.waited
+        soonest, left, rest = denied.retry_after, self.deadline.remaining(), limit.wait - queue.waited
         if soonest is None or soonest > rest:
             return None
         seconds = queue.pause(soonest)
@@ -202,6 +207,19 @@ class Limits:
 
         meaning = "calls are refused" if self.on_state_loss == "fail_closed" else "calls go without limits"
         logging.getLogger("tierwise").warning("%s; %s. This is logged once.", error, meaning)
+
+
+def _taken(held: Held, outcome: Outcome) -> tuple[list[Taken], Exception | None]:
+    """What the call took of each claim; and the error of a limit that cannot tell, to be raised when all is settled."""
+    taken: list[Taken] = []
+    broken: Exception | None = None
+    for limit, claim in zip(held.limits, held.claims, strict=True):
+        try:
+            taken.append(limit.taken(claim, outcome, held.call))
+        except Exception as error:  # noqa: BLE001 - see above
+            taken.append(None)
+            broken = error
+    return taken, broken
 
 
 _logged: WeakSet[State] = WeakSet()

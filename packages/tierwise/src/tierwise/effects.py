@@ -51,7 +51,7 @@ class Effect(ABC):
 Effects: TypeAlias = Generator[Effect, Any, T]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reserve(Effect):
     """Sets aside what a call may take."""
 
@@ -75,7 +75,7 @@ class Reserve(Effect):
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Settle(Effect):
     """Replaces what was set aside by what was taken."""
 
@@ -93,7 +93,7 @@ class Settle(Effect):
         await state.asettle(self.call_id, self.claims, self.taken, self.observed)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Lift(Effect):
     """Raises the cap of an account."""
 
@@ -110,7 +110,7 @@ class Lift(Effect):
         await state.alift(self.key, self.cap, keep=self.keep)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Sleep(Effect):
     """Waits until it is worth asking again."""
 
@@ -127,7 +127,7 @@ class Sleep(Effect):
         await asyncio.sleep(self.seconds)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Pause(Sleep):
     """Waits for a call's turn."""
 
@@ -143,7 +143,7 @@ class Pause(Sleep):
         await state.apause(self.call_id, self.seconds, most=self.most)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ask(Effect):
     """Asks the user's own function, which may ask a person."""
 
@@ -168,7 +168,7 @@ class Ask(Effect):
         return await answer if inspect.isawaitable(answer) else answer
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Paused:
     """An admission that waits for its turn, and the wait that comes next."""
 

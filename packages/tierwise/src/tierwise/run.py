@@ -18,6 +18,7 @@ from tierwise.backends.base import Backend
 from tierwise.backends.registry import Backends
 from tierwise.backends.repair import repaired
 from tierwise.counts import counted, never_billed
+from tierwise.deadline import Deadline
 from tierwise.effects import Effects, Paused, Sleep, abegun, aperform, begun, perform, withdrawn
 from tierwise.errors import (
     BudgetExceededError,
@@ -58,7 +59,7 @@ class Ticket:
     started: float
     """Monotonic seconds."""
     row: Row
-    held: Held
+    held: Held | None
     outcome: Outcome | None = None
     """How the call ended, once that is known."""
     observed: Observed | None = None
@@ -96,12 +97,13 @@ class Run:
         self._backends = backends
         self._pricing = pricing
         self._state = state
-        self._limits = Limits(limits, state, self.run_id, pricing, on_state_loss, self.remaining, self.record.take)
+        self._deadline = deadline = Deadline(task.deadline, clock)
+        # Nothing in a run refers back to it: so it is gone when it is done, and leaves the garbage collector no work.
+        self._limits = Limits(limits, state, self.run_id, pricing, on_state_loss, deadline, self.record.take)
         self._retries = Retries(retry)
         self._max_calls = max_calls
         self._calls = count(1)
         self._clock = clock
-        self._ends = None if task.deadline is None else clock() + task.deadline
 
     def now(self) -> float:
         """Monotonic seconds."""
@@ -113,16 +115,11 @@ class Run:
         Raises:
             DeadlineError: None are left.
         """
-        if self._ends is None:
-            return None
-        left = self._ends - self._clock()
-        if left <= 0:
-            raise self.late()
-        return left
+        return self._deadline.remaining()
 
     def late(self) -> DeadlineError:
         """The error that says that the deadline passed."""
-        return DeadlineError(self.task.deadline or 0.0)
+        return self._deadline.late()
 
     def admit(self, attempt: Attempt) -> Ticket | Outcome:
         """Whether a call may go: a ticket, or a failed outcome that cost nothing. Waits where a limit says so.
@@ -229,8 +226,9 @@ class Run:
         except DeadlineError as error:
             yield from self._limits.settle(held, attempt.call_id, Outcome(attempt, error=error, cost=_ZERO), None)
             raise
-        if left is not None or held.output_cap is not None:
-            attempt = evolve(attempt, timeout=left, output_cap=held.output_cap)
+        cap = None if held is None else held.output_cap
+        if left is not None or cap is not None:
+            attempt = evolve(attempt, timeout=left, output_cap=cap)
         self.record.began(row)
         return Ticket(attempt, backend, self._clock(), row, held)
 

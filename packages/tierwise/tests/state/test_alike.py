@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any, cast
@@ -58,7 +57,7 @@ class Clock:
 
 
 def renamed(claim: Claim, prefix: str) -> Claim:
-    return replace(claim, key=prefix + claim.key)
+    return claim._replace(key=prefix + claim.key)
 
 
 class Stores(RuleBasedStateMachine):

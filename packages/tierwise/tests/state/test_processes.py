@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,7 @@ class Store:
     def program(
         self, claim: Spend | Circuit, do: str, calls: int, lease: float = 60
     ) -> Generator[subprocess.Popen[str]]:
-        said = self._said | {"claim": asdict(claim), "do": do, "calls": calls, "lease": lease}
+        said = self._said | {"claim": claim._asdict(), "do": do, "calls": calls, "lease": lease}
         command = [sys.executable, str(SPENDER), json.dumps(said)]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
             try:

@@ -26,7 +26,7 @@ MOST_OUTPUT = 4_096
 """The most that is set aside for such a call."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Call:
     """A call that asks to go, as a limit sees it."""
 
@@ -39,6 +39,10 @@ class Call:
     """The estimated length of all that is sent."""
     backend: Backend
     """Who makes the call: knows its server and its credential. A limit calls no model."""
+    bound: int | None = None
+    """The longest answer, in tokens, where the task or the model bounds it."""
+    caches: bool = False
+    """Whether the prompt, or a part of it, is to be written to the provider's cache."""
 
 
 class Limit(ABC):

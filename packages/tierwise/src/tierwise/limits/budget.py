@@ -102,13 +102,10 @@ class Budget(Limit):
         scopes = self._scopes(call)
         for unit, cap in self.caps.items() if scopes else ():
             amount, each = self._estimated(call, unit)
-            bound = call.attempt.setting("max_output_tokens")
-            if bound is not None:
-                amount, each = amount + each * bound, 0
+            if call.bound is not None:
+                amount, each = amount + each * call.bound, 0
             if amount or each:  # what costs nothing goes, whatever is left
-                claims += [
-                    Spend(self.key(scope, unit), cap=cap, amount=amount, each=each, keep=self._keep) for scope in scopes
-                ]
+                claims += [Spend(self.key(scope, unit), cap, amount, each, self._keep) for scope in scopes]
         return claims
 
     def taken(self, claim: Claim, outcome: Outcome, call: Call) -> Taken:
@@ -183,7 +180,7 @@ class Budget(Limit):
         tokens, model = call.prompt_tokens, call.attempt.model
         if unit == "tokens":
             return tokens, 1
-        written = any(m.cache for m in call.attempt.task.messages)
+        written = call.caches
         if model.price is not None:
             known = self._own(model.key, model.price)
             return known.of(tokens, written=written), known.each

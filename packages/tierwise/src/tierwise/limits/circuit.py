@@ -96,13 +96,7 @@ class CircuitBreaker(Limit):
         """See `Limit`."""
         spread = 1 + _SPREAD * fraction(call.attempt.call_id)
         return [
-            Circuit(
-                key,
-                failures=self._failures,
-                cooldown=self._cooldown * spread,
-                longest=self._longest * spread,
-                probe=self._probe,
-            )
+            Circuit(key, self._failures, self._cooldown * spread, self._longest * spread, self._probe)
             for key in self._keys(call.attempt.model, call.backend)
         ]
 

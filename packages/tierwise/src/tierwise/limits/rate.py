@@ -109,10 +109,10 @@ class RateLimit(Limit):
         if not own.line:
             return ()
         party = f"session {task.session}" if task.session is not None else f"run {call.run_id}"
-        claims = [*own.fixed, Turn(own.line, party=party)]
+        claims = [*own.fixed, Turn(own.line, party)]
         most = own.limits.tokens_per_minute
         if most is not None:
-            claims.append(Rate(own.tokens, limit=most, period=_MINUTE, amount=_expected(call, most)))
+            claims.append(Rate(own.tokens, most, _MINUTE, _expected(call, most)))
         return claims
 
     def taken(self, claim: Claim, outcome: Outcome, call: Call) -> Taken:
@@ -182,9 +182,8 @@ def implied(models: Iterable[ModelSpec], limits: Sequence[Limit]) -> Sequence[Ra
 
 def _expected(call: Call, most: int) -> int:
     """The tokens of a call: its prompt and the longest answer, which may use what a minute allows and no more."""
-    bound = call.attempt.setting("max_output_tokens")
     prompt = call.prompt_tokens
-    return max(prompt, min(prompt + (MOST_OUTPUT if bound is None else bound), most))
+    return max(prompt, min(prompt + (MOST_OUTPUT if call.bound is None else call.bound), most))
 
 
 def _setting(claim: Claim) -> str:

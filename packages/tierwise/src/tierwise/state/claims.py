@@ -1,13 +1,14 @@
 """What limits ask of the state, as plain values: every store understands these five kinds, and nothing else.
 
 A claim is reserved before a call and settled after it, with what the call took of it. Amounts are whole numbers
-(nano-dollars, tokens, requests), so that every store adds them up in the same way.
+(nano-dollars, tokens, requests), so that every store adds them up in the same way. They are named tuples because a
+call makes a dozen of them: that takes half as long as with frozen dataclasses.
 """
 
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 __all__ = [
     "Balance",
@@ -26,13 +27,11 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Spend:
+class Spend(NamedTuple):
     """Spending from an account with a cap. A calendar window is an account of its own: its name holds the date."""
 
     key: str
     """The account."""
-    _: KW_ONLY
     cap: int
     """What may be spent and reserved together. A higher cap that the state was told of (`State.lift`) replaces it."""
     amount: int
@@ -43,22 +42,18 @@ class Spend:
     """Seconds after its last use for which the account is kept; `None` for ever."""
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(NamedTuple):
     """One of so many places, held until the call ends."""
 
     key: str
-    _: KW_ONLY
     size: int
     """How many places there are."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
+class Rate(NamedTuple):
     """So much in a period, as a bucket that refills evenly (GCRA: ITU-T I.371, the virtual scheduling algorithm)."""
 
     key: str
-    _: KW_ONLY
     limit: int
     """How much in a period."""
     period: float
@@ -74,8 +69,7 @@ Health: TypeAlias = Literal["good", "bad", "down", "unknown"]
 (a cancelled call, a request that was wrong in itself) says nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Circuit:
+class Circuit(NamedTuple):
     """A way that is closed to calls after failures, and then tried by one probe.
 
     Closed, it opens after so many failures in a row. Open, it refuses for a cooldown; each opening that follows a
@@ -84,7 +78,6 @@ class Circuit:
     """
 
     key: str
-    _: KW_ONLY
     failures: int
     """How many failures in a row open it."""
     cooldown: float
@@ -95,8 +88,7 @@ class Circuit:
     """Seconds after which another call may try, though the probe has not ended; as long as its lease if not given."""
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(NamedTuple):
     """A place in a line, for calls that wait: who has waited for slots and rates gets them before who comes later.
 
     The parties of a line take turns, and each party's calls go in the order in which they came (start-time fair
@@ -106,7 +98,6 @@ class Turn:
 
     key: str
     """The line."""
-    _: KW_ONLY
     party: str
     """Whose call it is, e.g. the session."""
 
@@ -114,8 +105,7 @@ class Turn:
 Claim: TypeAlias = Spend | Slot | Rate | Circuit | Turn
 
 
-@dataclass(frozen=True, slots=True)
-class Signal:
+class Signal(NamedTuple):
     """What a call said of the circuit that it went through."""
 
     health: Health = "unknown"
@@ -129,8 +119,7 @@ Taken: TypeAlias = int | Signal | None
 `Signal`, or `None` for an unknown one; of `Slot` and `Turn` nothing can be said, for they are free again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Granted:
+class Granted(NamedTuple):
     """Every claim of a call was reserved."""
 
     units: int
@@ -168,8 +157,7 @@ class Balance:
     """The cap that the account was lifted to; `None` if it never was."""
 
 
-@dataclass(frozen=True, slots=True)
-class Observed:
+class Observed(NamedTuple):
     """How a model did in one call."""
 
     model: str

@@ -7,7 +7,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from tierwise.state import rules
 from tierwise.state.alarms import Alarms
@@ -76,7 +76,8 @@ class MemoryState(State):
     ) -> None:
         """See `State`."""
         with self._lock:
-            rules.settle(self._book, self._clock(), call_id, claims, taken)
+            if claims:
+                rules.settle(self._book, self._clock(), call_id, claims, taken)
             if self._alarms:
                 self._alarms.drop(call_id)
                 self._alarms.ring(next_of(self._book, claims))
@@ -207,6 +208,7 @@ class _MemoryBook:
         """A heap of when to look whether a record may be forgotten, with a number that tells entries apart."""
         self._timed: dict[type[Any], set[str]] = {kind: set() for kind in self.records}
         """What has an entry there."""
+        self._shelves = {kind: (self.records[kind], self._timed[kind]) for kind in self.records}
         self._count = 0
 
     def load(self, kind: type[R], key: str) -> R | None:
@@ -215,14 +217,13 @@ class _MemoryBook:
 
     def save(self, key: str, record: Record) -> None:
         """See `Book`."""
-        kind = type(record)
-        records = self.records[kind]
-        if kind is Held:
-            self._save_held(key, cast("Held", record))
+        if isinstance(record, Held):
+            self._save_held(key, record)
             return
+        records, timed = self._shelves[type(record)]
         records[key] = record
-        if record.until is not None and key not in self._timed[kind]:
-            self._watch(kind, key, record.until)
+        if record.until is not None and key not in timed:
+            self._watch(type(record), key, record.until)
 
     def _save_held(self, call_id: str, held: Held) -> None:
         if self.held.get(call_id) is not held:

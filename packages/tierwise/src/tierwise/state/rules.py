@@ -49,31 +49,42 @@ def reserve(
     held = book.load(Held, call_id)
     if held is not None and not held.lapsed:
         return Granted(held.units, probe=bool(held.probes))
-    records: list[Any] = [book.load(_KEPT[type(claim)], claim.key) for claim in claims]
+    records: list[Any] = []
     others = NOBODY
-    if any(type(record) is Line for record in records):
-        others = before(book, now, call_id, claims)
-    units, worst = most, None
-    for index, claim in enumerate(claims):
-        record = records[index]
-        if type(claim) is Spend:
-            room = _room(claim, record, most)
-            if room < units:
-                units = room
-            denied = _poor(index, claim, record) if room < least or room < 0 else None
-        else:
-            denied = _DENIED[type(claim)](now, index, claim, record, others)
-        if denied is not None and (worst is None or _wait(denied) > _wait(worst)):
-            worst = denied
+    for claim in claims:
+        record = book.load(_KEPT[type(claim)], claim.key)
+        records.append(record)
+        if record is not None and type(claim) is Turn:
+            others = before(book, now, call_id, claims)
+    units, worst = _judged(now, claims, records, others, least, most)
     if worst is not None:
         if wait and worst.retry_after is not None:
             join(book, call_id, claims, now + worst.retry_after + wait)
         return worst
-    held = Held({}, [], [], {}, units, now + lease, now + lease + RETENTION)
-    for claim, record in zip(claims, records, strict=True):
-        _SET_ASIDE[type(claim)](book, now, call_id, claim, record, held)
+    held = Held(units, now + lease, now + lease + RETENTION)
+    for index, claim in enumerate(claims):
+        _SET_ASIDE[type(claim)](book, now, call_id, claim, records[index], held)
     book.save(call_id, held)
-    return Granted(units, probe=bool(held.probes))
+    return Granted(units, bool(held.probes))
+
+
+def _judged(
+    now: float, claims: Sequence[Claim], records: Sequence[Any], others: Before, least: int, most: int
+) -> tuple[int, Denied | None]:
+    """The output tokens that all accounts can pay, and why the call may not go."""
+    units = most
+    worst: Denied | None = None
+    for index, claim in enumerate(claims):
+        if type(claim) is Spend:
+            room = _room(claim, records[index], most)
+            if room < units:
+                units = room
+            denied = _poor(index, claim, records[index]) if room < least or room < 0 else None
+        else:
+            denied = _DENIED[type(claim)](now, index, claim, records[index], others)
+        if denied is not None:
+            worst = _worse(worst, denied)
+    return units, worst
 
 
 def settle(book: Book, now: float, call_id: str, claims: Sequence[Claim], taken: Sequence[Taken]) -> None:
@@ -113,8 +124,11 @@ def faded(error_rate: float | None, idle: float) -> float | None:
     return None if error_rate is None else error_rate * 2.0 ** (-max(0.0, idle) / 60.0)
 
 
-def _wait(denied: Denied) -> float:
-    return inf if denied.retry_after is None else denied.retry_after
+def _worse(one: Denied | None, other: Denied) -> Denied:
+    """The denial that holds the call up for longer; of two alike, the first."""
+    if one is None or (one.retry_after is not None and (other.retry_after or inf) > one.retry_after):
+        return other
+    return one
 
 
 def _give_back(book: Book, call_id: str, held: Held) -> None:
@@ -139,7 +153,7 @@ def _give_back(book: Book, call_id: str, held: Held) -> None:
 
 
 def _cap(claim: Spend, account: Account) -> int:
-    return claim.cap if account.cap is None else max(claim.cap, account.cap)
+    return claim.cap if account.cap is None or account.cap < claim.cap else account.cap
 
 
 def _room(claim: Spend, account: Account | None, most: int) -> int:
@@ -149,7 +163,7 @@ def _room(claim: Spend, account: Account | None, most: int) -> int:
         free = _cap(claim, account) - account.spent - account.reserved - claim.amount
     if free < 0:
         return -1
-    return most if claim.each == 0 else min(most, free // claim.each)
+    return most if free >= most * claim.each else free // claim.each
 
 
 def _poor(index: int, claim: Spend, account: Account | None) -> Denied:
@@ -178,7 +192,14 @@ def _spend(book: Book, now: float, call_id: str, claim: Spend, took: Taken, held
 
 def _until(account: Account, now: float, keep: float | None, *, lease_ends: float = 0.0) -> None:
     """When the account may be forgotten: never before what is set aside of it is settled, or has lapsed."""
-    account.until = None if keep is None else max(account.until or 0.0, now + keep, lease_ends)
+    if keep is None:
+        account.until = None
+        return
+    until = now + keep
+    if lease_ends > until:
+        until = lease_ends
+    if account.until is None or account.until < until:
+        account.until = until
 
 
 # Slots.
@@ -225,7 +246,7 @@ def _early(now: float, index: int, claim: Rate, bucket: Bucket | None, others: B
     if claim.amount > burst:
         return Denied(index, cap=burst)  # it would never go, however long it waits
     ahead, wanted = others
-    full_at = now if bucket is None else max(bucket.full_at, now)
+    full_at = now if bucket is None or bucket.full_at < now else bucket.full_at
     late = full_at + (wanted.get(claim.key, 0) + claim.amount - burst) * claim.period / claim.limit - now
     return Denied(index, retry_after=late, cap=claim.limit, ahead=ahead) if late > TICK else None
 
@@ -244,8 +265,10 @@ def _correct(book: Book, now: float, call_id: str, claim: Rate, took: Taken, hel
 
 def _drawn(book: Book, now: float, claim: Rate, bucket: Bucket | None, amount: int) -> None:
     bucket = bucket or Bucket()
-    bucket.full_at = max(bucket.full_at, now) + amount * claim.period / claim.limit
-    bucket.until = max(bucket.full_at, now) + IDLE
+    if bucket.full_at < now:
+        bucket.full_at = now
+    bucket.full_at += amount * claim.period / claim.limit
+    bucket.until = (bucket.full_at if bucket.full_at > now else now) + IDLE
     book.save(claim.key, bucket)
 
 

@@ -120,3 +120,28 @@ def test_a_slip_names_its_line(write: Write, text: str, line: int, says: str) ->
     with pytest.raises(ConfigFileError, match=says) as caught:
         load(path)
     assert caught.value.line == FIRST + line
+
+
+def test_a_rate_of_the_file_holds(write: Write) -> None:
+    backend = ScriptedBackend({"*": "fine"})
+    text = "[limits.rate]\nwait = 0\n[limits.rate.models.x]\nrequests_per_minute = 2\n"
+    made = load(write(text)).router(backends={"x": backend})
+    for _ in range(3):
+        made.run("q")
+    assert backend.asked == ["x:small", "x:small", "x:large"]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ('[limits.rate.models."x:smal"]\nconcurrency = 1\n', 1, "did you mean 'x:small'"),
+        ("[limits.rate.models.x]\nconcurency = 1\n", 2, "did you mean 'concurrency'"),
+        ("[limits.rate.models.x]\ntokens_per_minute = 0\n", 2, "tokens_per_minute=0 must be above zero"),
+        ("[limits.rate]\nwait = -1\n", 2, "wait=-1.0 must be zero or more"),
+        ("[limits.rate]\nlocal = 0\n", 2, "local=0 must be above zero"),
+    ],
+)
+def test_a_slip_in_a_rate_names_its_line(write: Write, text: str, line: int, message: str) -> None:
+    with pytest.raises(ConfigFileError, match=message) as caught:
+        load(write(text))
+    assert caught.value.line == FIRST - 1 + line

@@ -121,7 +121,7 @@ def load(path: str | Path = "tierwise.toml") -> Config:
         fleet,
         policy=read_policy(root, fleet, folder),
         strategy=read_strategy(root, fleet),
-        limits=read_limits(root.table("limits")),
+        limits=read_limits(root.table("limits"), fleet),
         ledger=_ledger(root.table("ledger"), folder),
         state=read_state(root.table("state"), folder),
         backends=_backends(root.table("backends")),

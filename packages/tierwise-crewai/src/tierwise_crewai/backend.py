@@ -91,6 +91,10 @@ class CrewAIBackend(NativeBackend):
         """See `Backend`."""
         return written_calls(outcome.tool_calls)
 
+    def target(self, model: ModelSpec) -> object:
+        """See `NativeBackend`."""
+        return self._models[model.key]
+
     def is_local(self, model: ModelSpec) -> bool:
         """See `NativeBackend`."""
         target = self._models[model.key]

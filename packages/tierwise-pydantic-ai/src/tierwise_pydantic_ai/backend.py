@@ -89,6 +89,10 @@ class PydanticAIBackend(NativeBackend):
         """See `Backend`."""
         return with_calls(outcome.raw, outcome)
 
+    def target(self, model: ModelSpec) -> object:
+        """See `NativeBackend`."""
+        return self._models[model.key]
+
     def is_local(self, model: ModelSpec) -> bool:
         """See `NativeBackend`."""
         target = self._models[model.key]

@@ -8,6 +8,7 @@ from operator import is_
 from typing import TypeVar
 
 from tierwise.backends.base import Backend
+from tierwise.backends.clients import credential_of, retries_of
 from tierwise.backends.history import portable
 from tierwise.errors import ConfigError, UnknownNameError
 from tierwise.fleet.fleet import Fleet
@@ -27,6 +28,18 @@ class NativeBackend(Backend):
     @abstractmethod
     def is_local(self, model: ModelSpec) -> bool:
         """True if the object for the model is an Ollama's that runs it here: other servers may be gateways."""
+
+    def target(self, model: ModelSpec) -> object:
+        """The framework's object for the model; it is only looked at. None by default."""
+        return None
+
+    def credential(self, model: ModelSpec) -> str | None:
+        """See `Backend`."""
+        return credential_of(self.target(model))
+
+    def client_retries(self, model: ModelSpec) -> int:
+        """See `Backend`. The objects are the user's own, and are left as they are."""
+        return retries_of(self.target(model))
 
     def trust(self, model: ModelSpec) -> Trust | None:
         """See `Backend`."""

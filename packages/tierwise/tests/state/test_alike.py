@@ -44,6 +44,8 @@ signals = st.none() | st.builds(
 )
 turns = st.builds(Turn, st.sampled_from(["l", "k"]), party=st.sampled_from("xyz"))
 claimed = st.lists(spends | slots | rates | circuits | turns, min_size=1, max_size=5, unique_by=lambda claim: claim.key)
+keys = st.sampled_from(["k", "\ud800"])
+runs = st.sampled_from(["1", "2", "3"])
 numbers = count()
 
 
@@ -125,6 +127,14 @@ class Stores(RuleBasedStateMachine):
         for other in self.others:
             # Without the answers that it keeps for a while.
             assert cast("Any", other)._ask_circuit(asked) == said, other
+
+    @rule(key=keys, request=st.sampled_from("xy"), run=runs, lease=seconds, again=st.booleans())
+    def begin_once(self, key: str, request: str, run: str, lease: float, again: bool) -> None:
+        self.ask("begin_once", self.prefix + key, request, run, lease=lease, again=again)
+
+    @rule(key=keys, run=runs, body=st.none() | st.text(st.characters(codec="ascii")), keep=seconds)
+    def end_once(self, key: str, run: str, body: str | None, keep: float) -> None:
+        self.ask("end_once", self.prefix + key, run, body, keep=keep)
 
     @rule(length=seconds)
     def passes(self, length: float) -> None:

@@ -20,6 +20,7 @@ from tierwise.state.claims import (
     Turn,
 )
 from tierwise.state.memory import MemoryState
+from tierwise.state.once import Once
 
 if TYPE_CHECKING:
     from tierwise.state.redis import RedisState
@@ -36,6 +37,7 @@ __all__ = [
     "Health",
     "MemoryState",
     "Observed",
+    "Once",
     "Rate",
     "RedisState",
     "SQLiteState",

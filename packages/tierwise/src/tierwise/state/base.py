@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from tierwise.state.claims import Balance, Claim, Denied, Granted, Observed, Taken
+from tierwise.state.once import Once
 
 __all__ = ["State", "completed", "in_thread"]
 
@@ -82,6 +83,31 @@ class State(ABC):
     def balance(self, key: str) -> Balance:
         """What is spent and reserved of an account; zero of one that is not known."""
 
+    @abstractmethod
+    def begin_once(self, key: str, fingerprint: str, run_id: str, *, lease: float, again: bool = False) -> Once:
+        """Takes the key of a run that is to be made once, or says what is known of it. Atomic, and one round trip.
+
+        A run that has the key already keeps it.
+
+        Args:
+            key: The key.
+            fingerprint: Of the request: under one key there is one.
+            run_id: The run that asks.
+            lease: Seconds that the run may take. If nothing is heard of its end by then, it is `unknown` for a day.
+            again: Whether a key is taken whose run is `unknown`.
+        """
+
+    @abstractmethod
+    def end_once(self, key: str, run_id: str, body: str | None, *, keep: float) -> None:
+        """Says what came of the run that has the key; one that has it no more says nothing.
+
+        Args:
+            key: The key.
+            run_id: The run.
+            body: What is kept of its reply, in ASCII; `None` if nothing is known of its end.
+            keep: Seconds for which that is known; with zero the key is free at once.
+        """
+
     def pause(self, call_id: str, seconds: float, *, most: float) -> None:
         """Waits until it is worth asking again for a call that was denied.
 
@@ -124,6 +150,14 @@ class State(ABC):
     async def abalance(self, key: str) -> Balance:
         """The async twin of `balance`."""
         return await in_thread(self.balance, key)
+
+    async def abegin_once(self, key: str, fingerprint: str, run_id: str, *, lease: float, again: bool = False) -> Once:
+        """The async twin of `begin_once`."""
+        return await in_thread(self.begin_once, key, fingerprint, run_id, lease=lease, again=again)
+
+    async def aend_once(self, key: str, run_id: str, body: str | None, *, keep: float) -> None:
+        """The async twin of `end_once`."""
+        await in_thread(self.end_once, key, run_id, body, keep=keep)
 
     @abstractmethod
     def session_tier(self, session: str) -> tuple[str, int] | None:

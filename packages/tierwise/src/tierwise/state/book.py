@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any, TypeVar, cast
 
-from tierwise.state.records import Account, Breaker, Bucket, Held, Line, Places, Record
+from tierwise.state.records import Account, Breaker, Bucket, Held, Keyed, Line, Places, Record
 from tierwise.state.shared import storable
 
 __all__ = ["APPLICATION_ID", "MIGRATIONS", "SQLiteBook"]
@@ -40,7 +40,7 @@ MIGRATIONS: tuple[str, ...] = (
 )
 
 _FIELDS: dict[type[Record], Callable[[Any], tuple[Any, ...]]] = {
-    kind: attrgetter(*kind.__slots__) for kind in (Account, Places, Bucket, Breaker, Line, Held)
+    kind: attrgetter(*kind.__slots__) for kind in (Account, Places, Bucket, Breaker, Line, Held, Keyed)
 }
 
 _MOST = 1_000

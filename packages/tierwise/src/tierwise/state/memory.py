@@ -14,7 +14,8 @@ from tierwise.state.alarms import Alarms
 from tierwise.state.base import State
 from tierwise.state.claims import Balance, Claim, Denied, Granted, Observed, Slot, Taken, Turn
 from tierwise.state.lines import next_of
-from tierwise.state.records import Account, Breaker, Bucket, Held, Line, Places, Record
+from tierwise.state.once import Once, begin_once, end_once
+from tierwise.state.records import Account, Breaker, Bucket, Held, Keyed, Line, Places, Record
 
 __all__ = ["MemoryState"]
 
@@ -151,6 +152,26 @@ class MemoryState(State):
         """See `State`. The event loop does not turn meanwhile."""
         return self.balance(key)
 
+    def begin_once(self, key: str, fingerprint: str, run_id: str, *, lease: float, again: bool = False) -> Once:
+        """See `State`."""
+        with self._lock:
+            now = self._clock()
+            self._book.forget(now)
+            return begin_once(self._book, now, key, fingerprint, run_id, lease=lease, again=again)
+
+    def end_once(self, key: str, run_id: str, body: str | None, *, keep: float) -> None:
+        """See `State`."""
+        with self._lock:
+            end_once(self._book, self._clock(), key, run_id, body, keep=keep)
+
+    async def abegin_once(self, key: str, fingerprint: str, run_id: str, *, lease: float, again: bool = False) -> Once:
+        """See `State`. The event loop does not turn meanwhile."""
+        return self.begin_once(key, fingerprint, run_id, lease=lease, again=again)
+
+    async def aend_once(self, key: str, run_id: str, body: str | None, *, keep: float) -> None:
+        """See `State`. The event loop does not turn meanwhile."""
+        self.end_once(key, run_id, body, keep=keep)
+
     def session_tier(self, session: str) -> tuple[str, int] | None:
         """See `State`."""
         kept = self._sessions.get(session)
@@ -199,7 +220,7 @@ class _MemoryBook:
 
     def __init__(self) -> None:
         self.records: dict[type[Any], dict[str, Any]] = {
-            kind: {} for kind in (Account, Places, Bucket, Breaker, Line, Held)
+            kind: {} for kind in (Account, Places, Bucket, Breaker, Line, Held, Keyed)
         }
         self.held: dict[str, Held] = self.records[Held]
         self.leases: list[tuple[float, str]] = []

@@ -1,4 +1,4 @@
-"""What a store keeps for the rules: a record for each account, set of slots, rate, circuit, line, and for each call.
+"""What a store keeps for the rules: a record for each account, set of slots, rate, circuit, line, call, and key.
 
 Times are seconds of the store's own clock. `until` says when a record may be forgotten; `None` is never.
 """
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias, TypeVar
 
-__all__ = ["Account", "Book", "Breaker", "Bucket", "Held", "Line", "Places", "Record", "Waiter"]
+__all__ = ["Account", "Book", "Breaker", "Bucket", "Held", "Keyed", "Line", "Places", "Record", "Waiter"]
 
 
 @dataclass(slots=True)
@@ -88,8 +88,22 @@ class Held:
     """True once the lease is over: nothing is set aside any more, and a settlement still counts."""
 
 
-Record: TypeAlias = Account | Places | Bucket | Breaker | Line | Held
-R = TypeVar("R", bound="Account | Places | Bucket | Breaker | Line | Held")
+@dataclass(slots=True)
+class Keyed:
+    """Of a run that is made once."""
+
+    fingerprint: str
+    """Of its request."""
+    run_id: str
+    expires: float
+    """When its lease ends, or when it ended itself."""
+    until: float
+    body: str | None = None
+    """What is kept of its reply; `None` while there is none, or if nothing is known of its end."""
+
+
+Record: TypeAlias = Account | Places | Bucket | Breaker | Line | Held | Keyed
+R = TypeVar("R", bound="Account | Places | Bucket | Breaker | Line | Held | Keyed")
 
 
 class Book(Protocol):

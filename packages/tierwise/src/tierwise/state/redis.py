@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 from tierwise.errors import ConfigError, MissingExtraError, StateError
 from tierwise.state.base import completed, in_thread
 from tierwise.state.claims import Balance, Claim, Denied, Granted, Observed, Taken
+from tierwise.state.once import Once
 from tierwise.state.shared import KEPT_SECONDS, WEIGHT, Averages, Session, SharedState, storable
-from tierwise.state.wire import averages, balance, kept_session, outcome, reservation, settlement
+from tierwise.state.wire import averages, balance, kept_once, kept_session, outcome, reservation, settlement
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -138,6 +139,14 @@ class RedisState(SharedState):
         """See `State`."""
         return balance(self._do("balance", {"key": storable(key)}))
 
+    def begin_once(self, key: str, fingerprint: str, run_id: str, *, lease: float, again: bool = False) -> Once:
+        """See `State`."""
+        return kept_once(self._do("begin_once", _beginning(key, fingerprint, run_id, lease, again)))
+
+    def end_once(self, key: str, run_id: str, body: str | None, *, keep: float) -> None:
+        """See `State`."""
+        self._do("end_once", _ending(key, run_id, body, keep))
+
     async def areserve(
         self,
         call_id: str,
@@ -169,6 +178,14 @@ class RedisState(SharedState):
     async def abalance(self, key: str) -> Balance:
         """See `State`."""
         return balance(await self._ado("balance", {"key": storable(key)}))
+
+    async def abegin_once(self, key: str, fingerprint: str, run_id: str, *, lease: float, again: bool = False) -> Once:
+        """See `State`."""
+        return kept_once(await self._ado("begin_once", _beginning(key, fingerprint, run_id, lease, again)))
+
+    async def aend_once(self, key: str, run_id: str, body: str | None, *, keep: float) -> None:
+        """See `State`."""
+        await self._ado("end_once", _ending(key, run_id, body, keep))
 
     def _ask_session(self, session: str) -> Session | None:
         return kept_session(self._do("session", {"session": storable(session)}, brief=True))
@@ -340,6 +357,15 @@ def _observing(told: dict[str, Any], observed: Observed | None) -> dict[str, Any
     if observed.seconds is not None:
         seen["seconds"] = observed.seconds
     return told | {"observed": seen, "weight": WEIGHT, "kept": KEPT_SECONDS}
+
+
+def _beginning(key: str, fingerprint: str, run_id: str, lease: float, again: bool) -> dict[str, Any]:
+    return {"key": storable(key), "fingerprint": fingerprint, "run": run_id, "lease": lease, "again": again}
+
+
+def _ending(key: str, run_id: str, body: str | None, keep: float) -> dict[str, Any]:
+    told = {"key": storable(key), "run": run_id, "keep": keep}
+    return told if body is None else told | {"body": body}
 
 
 def _lifting(key: str, cap: int, keep: float | None) -> dict[str, Any]:

@@ -424,6 +424,43 @@ function operations.balance()
   return {account.spent, account.reserved, account.cap}
 end
 
+-- Runs that are made once: the rules of `tierwise.state.once`.
+
+local function once_key() return PREFIX .. 'once:' .. given.key end
+
+function operations.begin_once()
+  local key = once_key()
+  local kept = hash(key)
+  local known = kept.run and tonumber(kept.ends) > now
+  if known and kept.fingerprint ~= given.fingerprint then return {'other', kept.run, '0', ''} end
+  if known and kept.body then return {'done', kept.run, '0', kept.body} end
+  local left = known and kept.expires - now or 0
+  if left > 0 and kept.run ~= given.run then return {'running', kept.run, float(left), ''} end
+  if left <= 0 and known and not given.again then return {'unknown', kept.run, '0', ''} end
+  if left <= 0 then
+    local expires, ends = now + given.lease, now + given.lease + RETENTION
+    redis.call('DEL', key)
+    redis.call(
+      'HSET', key, 'fingerprint', given.fingerprint, 'run', given.run, 'expires', float(expires), 'ends', float(ends)
+    )
+    keep(key, ends - now)
+  end
+  return {'new', given.run, '0', ''}
+end
+
+function operations.end_once()
+  local key = once_key()
+  if redis.call('HGET', key, 'run') ~= given.run then return {} end
+  if given.keep <= 0 then
+    redis.call('DEL', key)
+    return {}
+  end
+  redis.call('HSET', key, 'expires', float(now), 'ends', float(now + given.keep))
+  if given.body then redis.call('HSET', key, 'body', given.body) else redis.call('HDEL', key, 'body') end
+  keep(key, given.keep)
+  return {}
+end
+
 function operations.observe() return observe(given.observed) end
 
 function operations.averages() return averages(given.model) end

@@ -17,6 +17,7 @@ from tierwise.state.base import completed
 from tierwise.state.book import SQLiteBook
 from tierwise.state.claims import Balance, Claim, Denied, Granted, Observed, Taken
 from tierwise.state.file import StateFile, Work
+from tierwise.state.once import Once, begin_once, end_once
 from tierwise.state.records import Account, Breaker
 from tierwise.state.shared import KEPT_SECONDS, WEIGHT, Averages, Session, SharedState, storable
 
@@ -102,6 +103,14 @@ class SQLiteState(SharedState):
         """See `State`."""
         return self._file.do(lambda book, now: _balance(book, now, key))
 
+    def begin_once(self, key: str, fingerprint: str, run_id: str, *, lease: float, again: bool = False) -> Once:
+        """See `State`."""
+        return self._file.do(_beginning(key, fingerprint, run_id, lease, again))
+
+    def end_once(self, key: str, run_id: str, body: str | None, *, keep: float) -> None:
+        """See `State`."""
+        self._file.do(_ending(key, run_id, body, keep))
+
     async def areserve(
         self,
         call_id: str,
@@ -133,6 +142,14 @@ class SQLiteState(SharedState):
     async def abalance(self, key: str) -> Balance:
         """See `State`."""
         return await self._queued(lambda book, now: _balance(book, now, key))
+
+    async def abegin_once(self, key: str, fingerprint: str, run_id: str, *, lease: float, again: bool = False) -> Once:
+        """See `State`."""
+        return await self._queued(_beginning(key, fingerprint, run_id, lease, again))
+
+    async def aend_once(self, key: str, run_id: str, body: str | None, *, keep: float) -> None:
+        """See `State`."""
+        await self._queued(_ending(key, run_id, body, keep))
 
     async def _queued(self, work: Work[T]) -> T:
         return await completed(asyncio.wrap_future(self._file.queued(work)))
@@ -176,6 +193,18 @@ def _settling(
         return None if observed is None else _observe(book.db, now, observed)
 
     return settle
+
+
+def _beginning(key: str, fingerprint: str, run_id: str, lease: float, again: bool) -> Work[Once]:
+    def begin(book: SQLiteBook, now: float) -> Once:
+        book.forget(now)
+        return begin_once(book, now, key, fingerprint, run_id, lease=lease, again=again)
+
+    return begin
+
+
+def _ending(key: str, run_id: str, body: str | None, keep: float) -> Work[None]:
+    return lambda book, now: end_once(book, now, key, run_id, body, keep=keep)
 
 
 def _balance(book: SQLiteBook, now: float, key: str) -> Balance:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from tierwise.errors import ConfigError
 from tierwise.state.claims import Balance, Circuit, Claim, Denied, Granted, Rate, Signal, Slot, Spend, Taken, Turn
+from tierwise.state.once import KeyState, Once
 from tierwise.state.shared import Averages, Session, storable
 
-__all__ = ["averages", "balance", "kept_session", "outcome", "reservation", "settlement"]
+__all__ = ["averages", "balance", "kept_once", "kept_session", "outcome", "reservation", "settlement"]
 
 _LARGEST = 2**53
 """The largest whole number that a script reckons with exactly."""
@@ -99,9 +100,19 @@ def averages(reply: Any) -> Averages:
     return Averages(None if latency is None else float(latency), None if error_rate is None else float(error_rate))
 
 
+def kept_once(reply: Any) -> Once:
+    """The answer to `begin_once`."""
+    state, run_id, left, body = (_text(value) for value in reply)
+    return Once(cast("KeyState", state), run_id, float(left), body)
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else value
+
+
 def kept_session(reply: Any) -> Session | None:
     """The answer to `session`."""
     if not reply:
         return None
     tier, tokens, idle = reply
-    return Session(tier.decode() if isinstance(tier, bytes) else tier, int(tokens), float(idle))
+    return Session(_text(tier), int(tokens), float(idle))

@@ -21,6 +21,7 @@ from tierwise.state import (
     Denied,
     Granted,
     Observed,
+    Once,
     Rate,
     Signal,
     Slot,
@@ -492,6 +493,73 @@ class StateConformance:
         assert state.session_tier(name) == ("large", 200)
         assert 0 <= (state.session_idle(name) or 0.0) < 60
 
+    # Runs that are made once.
+
+    def test_a_key_is_taken_once_and_what_came_of_the_run_is_given_to_all_who_ask(self, state: State) -> None:
+        """Whoever asks while the run is under way is told how long it may take."""
+        name = key()
+        assert state.begin_once(name, "request", "run 1", lease=_LEASE) == Once("new", "run 1")
+        assert state.begin_once(name, "request", "run 1", lease=_LEASE) == Once("new", "run 1"), "asked again"
+        running = state.begin_once(name, "request", "run 2", lease=_LEASE)
+        assert running[:2] == ("running", "run 1")
+        assert 0 < running.left <= _LEASE
+        state.end_once(name, "run 1", '{"text": "a reply"}', keep=60)
+        done = Once("done", "run 1", body='{"text": "a reply"}')
+        assert state.begin_once(name, "request", "run 2", lease=_LEASE) == done
+        assert state.begin_once(name, "request", "run 3", lease=_LEASE, again=True) == done
+
+    def test_a_key_is_of_one_request(self, state: State) -> None:
+        """Whether its run is under way, done or lost."""
+        name = key()
+        state.begin_once(name, "request", "run 1", lease=_LEASE)
+        assert state.begin_once(name, "another", "run 2", lease=_LEASE) == Once("other", "run 1")
+        for body in (None, "body"):
+            state.end_once(name, "run 1", body, keep=60)
+            assert state.begin_once(name, "another", "run 2", lease=_LEASE, again=True) == Once("other", "run 1")
+
+    def test_a_run_that_is_not_heard_of_any_more_is_unknown(self, state: State, passes: Wait) -> None:
+        """It is made again only for who says so; and if it ends after all, its end counts."""
+        name, late = key(), key()
+        for one in (name, late):
+            state.begin_once(one, "request", "run 1", lease=0.05)
+        passes(0.1)
+        assert state.begin_once(name, "request", "run 2", lease=_LEASE) == Once("unknown", "run 1")
+        assert state.begin_once(name, "request", "run 3", lease=_LEASE, again=True) == Once("new", "run 3")
+        state.end_once(name, "run 1", "too late", keep=60)
+        assert state.begin_once(name, "request", "run 4", lease=_LEASE, again=True)[:2] == ("running", "run 3")
+        state.end_once(late, "run 1", "late", keep=60)
+        assert state.begin_once(late, "request", "run 2", lease=_LEASE) == Once("done", "run 1", body="late")
+
+    def test_a_run_may_say_that_its_outcome_is_unknown_or_give_the_key_back(self, state: State) -> None:
+        """It was broken off in the middle; or it was never begun."""
+        name = key()
+        state.begin_once(name, "request", "run 1", lease=_LEASE)
+        state.end_once(name, "run 1", None, keep=60)
+        assert state.begin_once(name, "request", "run 2", lease=_LEASE) == Once("unknown", "run 1")
+        assert state.begin_once(name, "request", "run 2", lease=_LEASE, again=True) == Once("new", "run 2")
+        state.end_once(name, "run 2", None, keep=0)
+        assert state.begin_once(name, "another", "run 3", lease=_LEASE) == Once("new", "run 3")
+
+    def test_what_is_kept_is_forgotten_in_time(self, state: State, passes: Wait) -> None:
+        """The key is free then."""
+        name = key()
+        state.begin_once(name, "request", "run 1", lease=_LEASE)
+        state.end_once(name, "run 1", "body", keep=0.05)
+        passes(0.1)
+        assert state.begin_once(name, "another", "run 2", lease=_LEASE) == Once("new", "run 2")
+
+    def test_of_many_threads_one_gets_the_key(self, state: State) -> None:
+        """However they interleave, also where it is taken over."""
+        name = key()
+
+        def one(number: int) -> bool:
+            return state.begin_once(name, "request", f"run {number}", lease=_LEASE, again=True).state == "new"
+
+        with ThreadPoolExecutor(8) as pool:
+            assert sum(pool.map(one, range(40))) == 1
+            state.end_once(name, state.begin_once(name, "request", "run", lease=_LEASE).run_id, None, keep=60)
+            assert sum(pool.map(one, range(40, 80))) == 1
+
     # Async.
 
     async def test_the_async_twins_do_the_same(self, state: State) -> None:
@@ -503,6 +571,10 @@ class StateConformance:
         await state.asettle(call_id, [claim], taken)
         await state.alift(claim.key, 200)
         assert await state.abalance(claim.key) == Balance(45, 0, 200)
+        assert await state.abegin_once(claim.key, "request", call_id, lease=_LEASE) == Once("new", call_id)
+        await state.aend_once(claim.key, call_id, "body", keep=60)
+        done = Once("done", call_id, body="body")
+        assert await state.abegin_once(claim.key, "request", new_id(), lease=_LEASE) == done
 
     async def test_a_settlement_comes_to_its_end_though_who_awaits_it_is_cancelled(self, state: State) -> None:
         """Nothing is left half done."""

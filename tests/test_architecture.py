@@ -37,6 +37,7 @@ ORDER = [
     {"passage"},
     {"drive"},
     {"reply"},
+    {"idempotency"},
     {"router"},
     {"telemetry"},
     {"config"},

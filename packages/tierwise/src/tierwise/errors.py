@@ -20,6 +20,10 @@ TierwiseError
  |    +-- BudgetExceededError (a RunError too)
  |    +-- UnpricedError       what the call would cost is not known, and a budget counts it
  |    +-- LimitStateError     the state that the limits stand on is lost
+ +-- IdempotencyError         the run is not made under its key; nothing was sent or spent
+ |    +-- KeyReusedError      the key is another request's
+ |    +-- InProgressError     another caller makes the run, and takes longer than this one can wait
+ |    +-- UnknownOutcomeError the run began before, and it is not known what came of it
  +-- StateError               the state cannot be reached or read
  +-- RunError                 the run as a whole failed; carries every attempt
  |    +-- AllModelsFailedError
@@ -58,7 +62,10 @@ __all__ = [
     "ContextOverflowError",
     "DeadlineError",
     "FlowError",
+    "IdempotencyError",
+    "InProgressError",
     "InvalidRequestError",
+    "KeyReusedError",
     "LedgerError",
     "LimitError",
     "LimitStateError",
@@ -78,6 +85,7 @@ __all__ = [
     "TrustError",
     "UnavailableError",
     "UnknownNameError",
+    "UnknownOutcomeError",
     "UnpricedError",
 ]
 
@@ -345,6 +353,32 @@ class UnpricedError(LimitError):
 
 class LimitStateError(LimitError):
     """The state that the limits stand on is lost, and they are to be closed then."""
+
+
+class IdempotencyError(TierwiseError):
+    """The run is not made under its key. Nothing was sent or spent.
+
+    Attributes:
+        key: The task's `idempotency_key`.
+        run_id: The run that has the key.
+    """
+
+    def __init__(self, message: str, *, key: str, run_id: str) -> None:
+        super().__init__(message)
+        self.key = key
+        self.run_id = run_id
+
+
+class KeyReusedError(IdempotencyError):
+    """The key was used for another request: other messages, tools or output schema."""
+
+
+class InProgressError(IdempotencyError):
+    """Another caller makes the run under this key, and it takes longer than this one can wait."""
+
+
+class UnknownOutcomeError(IdempotencyError):
+    """A run began under this key, and it is not known what came of it: a provider may have answered and billed."""
 
 
 class StateError(TierwiseError):

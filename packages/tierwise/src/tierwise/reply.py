@@ -37,6 +37,9 @@ class Reply:
     """What the strategy had to say of the run, e.g. how a vote ended."""
     outcome: Outcome = field(repr=False)
     """The accepted answer as the backend gave it."""
+    replayed: bool = False
+    """It was given before, and kept under the task's `idempotency_key`: nothing was called now. `run_id`, receipt and
+    cost are those of the run that gave it."""
 
     @property
     def attempts(self) -> tuple[Row, ...]:

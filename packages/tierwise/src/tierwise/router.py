@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from tierwise import drive
 from tierwise.admission import OnStateLoss
+from tierwise.backends.base import replay
 from tierwise.backends.registry import BackendLike, Backends
 from tierwise.context import Context, Decision, resolve
-from tierwise.errors import AllModelsFailedError, ConfigError, RejectedError, RunError
+from tierwise.effects import aperform, perform
+from tierwise.errors import AllModelsFailedError, ConfigError, RejectedError, RunError, StateError
 from tierwise.fleet.fleet import Fleet, Tier
 from tierwise.fleet.model import ModelSpec
 from tierwise.fleet.pricing import Pricing
 from tierwise.flow import Chunk, Decided, Flow, Outcome, note
+from tierwise.idempotency import Again, Keyed, packed
 from tierwise.ledger.base import Ledger
 from tierwise.ledger.memory import MemoryLedger
 from tierwise.ledger.recall import recalled
@@ -47,6 +50,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Router"]
 
+_DAY = 86_400.0
+"""Seconds."""
+
 _STATUS: Mapping[str, Status] = {"accept": "verified", "reject": "rejected", "abstain": "unverified"}
 
 
@@ -70,12 +76,15 @@ class Router:
         state: What is remembered between runs, limits included; in this process by default.
         on_state_loss: What becomes of a call whose limits cannot be asked, because the state is lost. `fail_closed`: it
             is refused. `fail_open`: it goes without them. Both are logged, and told on the reply.
+        keep_replies: Seconds for which the reply to a task with an `idempotency_key` is kept in the state; a day, by
+            default.
         telemetry: Who is told of every run and call: `Telemetry()` makes spans and metrics of OpenTelemetry of them.
             Nobody by default.
 
     Raises:
         UnknownNameError: The policy or the strategy names a tier or a model that the fleet does not have.
-        ConfigError: Two limits have the same name, `max_calls` is below one, or the telemetry is no observer.
+        ConfigError: Two limits have the same name, `max_calls` is below one, `keep_replies` is not above zero, or the
+            telemetry is no observer.
     """
 
     def __init__(
@@ -91,12 +100,18 @@ class Router:
         ledger: Ledger | str | Path | None = None,
         state: State | None = None,
         on_state_loss: OnStateLoss = "fail_closed",
+        keep_replies: float = _DAY,
         telemetry: Observer | None = None,
     ) -> None:
         self._policy = as_policy(policy) if policy is not None else default_policy()
         self._strategy = strategy if strategy is not None else Cascade()
         if max_calls < 1:
             raise ConfigError(f"max_calls={max_calls!r} must be one or more", setting="max_calls", value=max_calls)
+        if not keep_replies > 0:
+            raise ConfigError(
+                f"keep_replies={keep_replies!r} must be above zero", setting="keep_replies", value=keep_replies
+            )
+        self._keep_replies = keep_replies
         self._limits = named_apart((*limits, *implied(fleet.models, limits)))
         self._retry = retry
         self._max_calls = max_calls
@@ -186,16 +201,22 @@ class Router:
             RejectedError: No answer fits the task's output schema, or the strategy rejected every answer it held.
             DeadlineError: The task's deadline passed.
             TooManyCallsError: The strategy asked for more calls than `max_calls`.
+            IdempotencyError: The run cannot be made under the task's `idempotency_key`; nothing was called.
         """
         session = _Session(self, Task.of(task, **fields))
-        with session.recorded():
-            return session.reply(drive.run(session.flow(), session.run))
+        with session.recorded(), session.once():
+            if session.given is None:
+                session.reply(drive.run(session.flow(), session.run))
+        return session.answer
 
     async def arun(self, task: Task | Prompt, **fields: Any) -> Reply:
         """The async twin of `run`."""
         session = _Session(self, Task.of(task, **fields))
         with session.recorded():
-            return session.reply(await drive.arun(session.flow(), session.run))
+            async with session.aonce():
+                if session.given is None:
+                    session.reply(await drive.arun(session.flow(), session.run))
+        return session.answer
 
     @contextmanager
     def stream(self, task: Task | Prompt, **fields: Any) -> Generator[ReplyStream]:
@@ -298,7 +319,8 @@ class _Session:
         self._router = router
         self._task = task
         self._decision = Decision("", pending=True)
-        self._reply: Reply | None = None
+        self.given: Reply | None = None
+        """The reply, once there is one; at the beginning already where it was kept under the task's key."""
         self.run = Run(
             task,
             backends=router._backends,
@@ -310,6 +332,21 @@ class _Session:
             max_calls=router._max_calls,
             on_state_loss=router._on_state_loss,
             observer=router._observer,
+        )
+        self._keyed = self._with_key(task.idempotency_key)
+
+    @property
+    def answer(self) -> Reply:
+        """The reply, when the run is over."""
+        assert self.given is not None  # noqa: S101 - a run that has none has raised
+        return self.given
+
+    def _with_key(self, key: str | None) -> Keyed | None:
+        if key is None:
+            return None
+        router, run = self._router, self.run
+        return Keyed(
+            key, self._task, run.run_id, router._keep_replies, router._on_state_loss, run.remaining, run.record.take
         )
 
     def flow(self) -> Flow[Outcome]:
@@ -360,31 +397,98 @@ class _Session:
             raise
         finally:
             if watch is not UNWATCHED:
-                watch.ended(Ending(self.receipt(), self._reply, raised))
+                # What a replayed reply cost was told when it was given first.
+                watch.ended(Ending(self._billed(), self.given, raised))
+
+    @contextmanager
+    def once(self) -> Generator[None]:
+        """Makes the run once under the task's key: what is kept under it is `given` at once, else kept at the end."""
+        keyed, state = self._keyed, self._router._state
+        if keyed is None:
+            yield
+            return
+        self._give_again(perform(keyed.begin(), state))
+        try:
+            yield
+        except BaseException as error:
+            if self.given is None:
+                perform(keyed.failed(error, self.run.record.rows), state)
+            raise
+        if not self.answer.replayed:
+            perform(keyed.kept(packed(self.answer)), state)
+            self._told_since()
+
+    @asynccontextmanager
+    async def aonce(self) -> AsyncGenerator[None]:
+        """The async twin of `once`."""
+        keyed, state = self._keyed, self._router._state
+        if keyed is None:
+            yield
+            return
+        self._give_again(await aperform(keyed.begin(), state))
+        try:
+            yield
+        except BaseException as error:
+            if self.given is None:
+                await aperform(keyed.failed(error, self.run.record.rows), state)
+            raise
+        if not self.answer.replayed:
+            await aperform(keyed.kept(packed(self.answer)), state)
+            self._told_since()
+
+    def _give_again(self, body: str | None) -> None:
+        if body is None:
+            return
+        try:
+            self.given = Again(self._task, self._router.fleet, self._router._bill).reply(body)
+        except (ValueError, KeyError, TypeError) as error:
+            raise StateError(
+                f"the reply kept under idempotency_key={self._task.idempotency_key!r} cannot be read: {error}"
+            ) from error
+
+    def _told_since(self) -> None:
+        """Puts into the reply what was said of the run when its reply was there already."""
+        self.given = evolve(self.answer, statements=tuple(self.run.record.statements))
 
     def chunks(self) -> Generator[Chunk]:
-        with self.recorded(), drive.opened(self.flow(), self.run) as opened:
-            yield from opened
-            self.stream._reply = self.reply(opened.outcome)
+        with self.recorded():
+            with self.once():
+                if self.given is not None:
+                    yield replay(self.given.outcome)
+                else:
+                    with drive.opened(self.flow(), self.run) as opened:
+                        yield from opened
+                        self.reply(opened.outcome)
+            self.stream._reply = self.answer
 
     async def achunks(self) -> AsyncGenerator[Chunk]:
         with self.recorded():
-            async with drive.aopened(self.flow(), self.run) as opened:
-                async for chunk in opened:
-                    yield chunk
-                self.stream._reply = self.reply(opened.outcome)
+            async with self.aonce():
+                if self.given is not None:
+                    yield replay(self.given.outcome)
+                else:
+                    async with drive.aopened(self.flow(), self.run) as opened:
+                        async for chunk in opened:
+                            yield chunk
+                        self.reply(opened.outcome)
+            self.stream._reply = self.answer
 
     def receipt(self) -> Receipt:
+        """Every call so far."""
+        return self.given.receipt if self.given is not None and self.given.replayed else self._billed()
+
+    def _billed(self) -> Receipt:
         return self._router._bill(self.run.record.rows)
 
-    def reply(self, outcome: Outcome) -> Reply:
+    def reply(self, outcome: Outcome) -> None:
+        """Makes the reply of what the flow returned."""
         task, run = self._task, self.run
         run.record.deliver(outcome)
         if task.session is not None:
             prompt_tokens = (outcome.usage.input_tokens if outcome.usage else None) or task.estimated_tokens
             self._router._state.keep_session(task.session, outcome.attempt.tier, prompt_tokens)
         typed = task.output_schema is not None and not outcome.tool_calls
-        self._reply = Reply(
+        self.given = Reply(
             outcome.text,
             output=parse_output(task.output_schema, outcome.text) if typed else None,
             tool_calls=outcome.tool_calls,
@@ -395,7 +499,6 @@ class _Session:
             run_id=run.run_id,
             outcome=outcome,
         )
-        return self._reply
 
 
 def _made_before(task: Task) -> Decision | None:

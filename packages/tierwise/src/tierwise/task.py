@@ -220,6 +220,9 @@ class Task:
             asked then.
         deadline: Seconds that the whole run may take.
         max_output_tokens: The longest answer, in tokens.
+        idempotency_key: A name for this request, of the caller's own: the run is made once under it, and its reply is
+            kept and given again. Work that is derived of the task has none.
+        retry_unknown: Whether a run is made again under a key of which it is not known what came of it.
         native: The request in a framework's own form, for the backend that made it.
 
     Raises:
@@ -242,6 +245,8 @@ class Task:
     decision: Decision | None
     deadline: float | None
     max_output_tokens: int | None
+    idempotency_key: str | None
+    retry_unknown: bool
     native: Any = field(repr=False)
 
     def __init__(
@@ -264,6 +269,8 @@ class Task:
         decision: Decision | None = None,
         deadline: float | None = None,
         max_output_tokens: int | None = None,
+        idempotency_key: str | None = None,
+        retry_unknown: bool = False,
         native: Any = None,
     ) -> None:
         said = (Message("user", messages),) if isinstance(messages, str) else tuple(map(Message.of, messages))
@@ -277,6 +284,7 @@ class Task:
         _one_of("stakes", stakes, get_args(Stakes))
         _positive("deadline", deadline)
         _positive("max_output_tokens", max_output_tokens)
+        _key(idempotency_key)
         put = object.__setattr__
         put(self, "messages", said)
         put(self, "job", job)
@@ -294,6 +302,8 @@ class Task:
         put(self, "decision", decision)
         put(self, "deadline", deadline)
         put(self, "max_output_tokens", max_output_tokens)
+        put(self, "idempotency_key", idempotency_key)
+        put(self, "retry_unknown", retry_unknown)
         put(self, "native", native)
 
     @classmethod
@@ -359,6 +369,8 @@ class Task:
         return next((t for t in self.tools if t.name == name), None)
 
 
+_LONGEST_KEY = 255
+
 _ASKED = frozenset({"messages", "tools", "tools_required", "output_schema"})
 """The fields that a task's native request says too."""
 
@@ -366,6 +378,15 @@ _ASKED = frozenset({"messages", "tools", "tools_required", "output_schema"})
 def _one_of(setting: str, value: Any, allowed: Sequence[str]) -> None:
     if value not in allowed:
         raise ConfigError(f"{setting}={value!r} must be one of {', '.join(allowed)}", setting=setting, value=value)
+
+
+def _key(value: object) -> None:
+    if value is not None and not (isinstance(value, str) and 0 < len(value) <= _LONGEST_KEY):
+        raise ConfigError(
+            f"idempotency_key={value!r} must be a text of 1 to {_LONGEST_KEY} characters",
+            setting="idempotency_key",
+            value=value,
+        )
 
 
 def _positive(setting: str, value: float | None) -> None:

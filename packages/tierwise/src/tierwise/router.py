@@ -217,9 +217,9 @@ class Router:
         self.fleet.tier(decision.tier, where=f"policy {decision.rule}")
         if decision.then is not None:
             self.fleet.tier(decision.then, where=f"policy {decision.rule}")
-        first = context.starting(decision).climb(gated=True)[0].name
-        if first == decision.tier:
+        if context.available(decision.tier) is not None:
             return decision
+        first = context.starting(decision).climb(gated=True)[0].name
         why = f"{decision.tier} -> {first}: bounds, trust or capabilities rule {decision.tier} out"
         return evolve(decision, tier=first, model=None, adjusted=(*decision.adjusted, why))
 

@@ -121,7 +121,7 @@ class Assignment:
                 several inputs. Without any, the crew's last kickoff.
 
         Raises:
-            ConfigError: A result is none of this process, or no routed call was made in it.
+            ConfigError: A result is none of this process, or the router made no call in it.
             LedgerError: The router's ledger does not have the calls any more.
         """
         return Costs(receipt_of(self._router, *(results or (self._crew,))))

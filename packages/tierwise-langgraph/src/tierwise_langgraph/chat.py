@@ -198,7 +198,9 @@ class RoutedChatModel(BaseChatModel):
         # One chunk alone carries it: merging chunks strings metadata together.
         self._tell(reply)
         metadata = {KEY: reply.as_metadata()}
-        return ChatGenerationChunk(message=AIMessageChunk(content="", response_metadata=metadata, chunk_position="last"))
+        return ChatGenerationChunk(
+            message=AIMessageChunk(content="", response_metadata=metadata, chunk_position="last")
+        )
 
     def _tell(self, reply: Reply) -> None:
         if self.on_reply is not None:

@@ -22,7 +22,7 @@ class RoutedAgentState(AgentState[Any]):
     tierwise: NotRequired[Annotated[Routing, merged]]
 
 
-class TierwiseMiddleware(AgentMiddleware[RoutedAgentState, Any, Any]):
+class TierwiseMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     """Gives each step of an agent a tier: whatever model the agent was made with, the router's fleet answers.
 
     The model of the request is replaced, and the step is run once: so tools and typed output are bound to what answers,
@@ -42,7 +42,7 @@ class TierwiseMiddleware(AgentMiddleware[RoutedAgentState, Any, Any]):
         UnknownNameError: A name of `models` stands for nothing in the fleet.
     """
 
-    state_schema = RoutedAgentState
+    state_schema: type[AgentState[Any]] = RoutedAgentState
 
     def __init__(
         self,

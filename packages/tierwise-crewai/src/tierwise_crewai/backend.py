@@ -138,14 +138,25 @@ class CrewAIBackend(NativeBackend):
         native = attempt.task.native
         request = native if isinstance(native, Request) else Request([])
         update: dict[str, Any] = {**request.settings, "stream": put is not None, "stop": request.stop}
-        for name in ("temperature", "seed"):
-            value = attempt.setting(name)
-            if value is not None:
-                update[name] = value
-        cap = attempt.setting("max_output_tokens")
-        if cap is not None:
-            update[next((name for name in _CAPS if getattr(target, name, None) is not None), "max_tokens")] = cap
+        update |= _settings(attempt, target)
         return Quiet(target, update, put)
+
+
+def _settings(attempt: Attempt, target: BaseLLM) -> dict[str, Any]:
+    """The settings of a rung, as far as its LLM knows them."""
+    model = attempt.model
+    given = {
+        "temperature": attempt.setting("temperature"),
+        "seed": attempt.setting("seed"),
+        "top_p": model.top_p,
+        "reasoning_effort": model.reasoning_effort if hasattr(target, "reasoning_effort") else None,
+        "additional_params": {**target.additional_params, **model.options} if model.options else None,
+    }
+    settings = {name: value for name, value in given.items() if value is not None}
+    cap = attempt.setting("max_output_tokens")
+    if cap is not None:
+        settings[next((name for name in _CAPS if getattr(target, name, None) is not None), "max_tokens")] = cap
+    return settings
 
 
 class _Tally:

@@ -8,8 +8,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tasks import LENGTHS, request
-from tierwise import Always, Cascade, Fleet, ModelSpec, Price, Router, Rule, Single, SQLiteLedger, Task, Tier, Usage
+from tasks import LENGTHS, STEPS, request
+from tierwise import (
+    Always,
+    Cascade,
+    Fleet,
+    Message,
+    ModelSpec,
+    Price,
+    Router,
+    Rule,
+    Single,
+    SQLiteLedger,
+    Task,
+    Tier,
+    Tool,
+    ToolCall,
+    Usage,
+)
 from tierwise.backends import Backend
 from tierwise.flow import Attempt, Outcome
 from tierwise.policies import Complexity
@@ -69,6 +85,16 @@ def test_decide_by_rules_and_complexity(benchmark: Any, length: int) -> None:
     policy = Rule(pattern=r"(?i)\bmigrat", tier="large") | Complexity() | Always("small")
     router = Router(FLEET, policy=policy, strategy=Single(), backends={"local": BACKEND})
     task = Task(request(length))
+    measure(benchmark, lambda: router.decide(task))
+
+
+@pytest.mark.parametrize("steps", STEPS)
+def test_decide_in_an_agent(benchmark: Any, steps: int) -> None:
+    said = [Message("user", SHORT)]
+    for i in range(steps):
+        call = ToolCall("look", {"place": i}, id=f"{i}")
+        said += [Message("assistant", tool_calls=(call,)), Message("tool", f"{i}", name="look", tool_call_id=f"{i}")]
+    router, task = make(), Task(said, tools=[Tool("look")])
     measure(benchmark, lambda: router.decide(task))
 
 

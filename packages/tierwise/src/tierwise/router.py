@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Router"]
 
+_OPEN = Decision("", pending=True)
 _STATUS: Mapping[str, Status] = {"accept": "verified", "reject": "rejected", "abstain": "unverified"}
 
 
@@ -232,7 +233,7 @@ class _Session:
     def __init__(self, router: Router, task: Task) -> None:
         self._router = router
         self._task = task
-        self._decision = Decision("", pending=True)
+        self._decision = _OPEN
         self.run = Run(
             task,
             backends=router._backends,

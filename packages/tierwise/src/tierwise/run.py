@@ -57,6 +57,8 @@ class Ticket:
     def release(self, outcome: Outcome) -> None:
         """Settles every reservation, even if one of them cannot be."""
         self.settled = True
+        if not self.reservations:
+            return
         with ExitStack() as stack:
             for reservation in self.reservations:
                 stack.callback(reservation.settle, outcome)

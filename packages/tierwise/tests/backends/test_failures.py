@@ -76,6 +76,7 @@ def test_a_timeout_is_told_from_other_connection_errors() -> None:
         ("ModelRequestTimeout", errors.CallTimeoutError),
         ("ModelConnectionError", errors.UnavailableError),
         ("ModelAPIError", errors.BadResponseError),
+        ("LengthFinishReasonError", errors.BadResponseError),
     ],
 )
 def test_a_framework_s_own_names_for_them_are_known(name: str, kind: type[errors.BackendError]) -> None:

@@ -5,13 +5,24 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, NotRequired
 
-from langchain.agents.middleware import AgentMiddleware, AgentState, ExtendedModelResponse, ModelRequest, ModelResponse
 from langchain_core.language_models import BaseChatModel
 from langgraph.types import Command
 from tierwise import Reply, Router
+from tierwise.errors import MissingExtraError
 
 from tierwise_langgraph.chat import RoutedChatModel
 from tierwise_langgraph.state import Routing, bill, merged
+
+try:
+    from langchain.agents.middleware import (
+        AgentMiddleware,
+        AgentState,
+        ExtendedModelResponse,
+        ModelRequest,
+        ModelResponse,
+    )
+except ImportError as error:
+    raise MissingExtraError("TierwiseMiddleware", "tierwise-langgraph[agents]") from error
 
 __all__ = ["TierwiseMiddleware"]
 

@@ -16,6 +16,7 @@ from crewai.hooks.dispatch import HookAborted, InterceptionPoint, clear, registe
 from crewai.llm_overlay import llm_overlay
 from crewai.llms.base_llm import LLMCallBlockedError, call_stop_override
 from crewai.tools import tool
+from pydantic import BaseModel
 from tierwise import Fleet, Judge, ModelSpec, Router, Single, Tier
 from tierwise import Reply as Answer
 from tierwise.errors import AllModelsFailedError, ConfigError
@@ -331,3 +332,16 @@ def test_made_by_crewai_from_a_name_it_is_no_llm_of_a_provider(routed: Make) -> 
     llm = routed()
     assert (llm.model, llm.provider, llm.llm_type) == ("tierwise", "tierwise", "tierwise")
     assert not isinstance(llm, LLM)
+
+
+@pytest.mark.parametrize("reason", ["length", "content_filter"])
+def test_a_typed_answer_that_was_cut_off_goes_to_the_next_model(
+    provider: LoopbackProvider, routed: Make, reason: Any
+) -> None:
+    class City(BaseModel):
+        name: str
+
+    provider.on("small", Reply(text='{"name": "Os', finish_reason=reason))
+    provider.on("large", Reply(json={"name": "Oslo"}))
+    assert routed().call("Which?", response_model=City) == City(name="Oslo")
+    assert [c.model for c in provider.calls] == ["small", "large"]

@@ -14,7 +14,7 @@ from crewai.tools import tool
 from pydantic import BaseModel
 from tierwise import Outcome, Router
 from tierwise import Reply as Answer
-from tierwise.errors import ConfigError
+from tierwise.errors import ConfigError, RunError
 from tierwise.ledger import Row
 from tierwise.testing.provider import Call, LoopbackProvider, Reply, Request
 from tierwise.verifiers import ValidOutput
@@ -239,9 +239,10 @@ def test_a_kickoff_that_fails_has_a_bill_too(provider: LoopbackProvider, routed:
     provider.on("large", Reply(status=500))
     llm = routed()
     crew = crew_of(llm)
-    with pytest.raises(Exception, match="all models failed"):
+    with pytest.raises(RunError, match="all models failed") as failed:
         crew.kickoff(inputs={"what": "it"})
     rows = receipt_of(llm.router, crew).rows
+    assert receipt_of(llm.router, failed.value).rows == rows
     assert [row.error_type for row in rows] == ["UnavailableError", "UnavailableError"]
 
 

@@ -186,8 +186,8 @@ def receipt_of(router: Router, *results: Any) -> Receipt:
 
     Args:
         router: The router, or another over the same ledger.
-        *results: A `CrewOutput` (several, for one bill over several kickoffs), or what was kicked off last: a crew, a
-            flow, or an agent that runs by itself. The object itself is asked for, not a copy of it.
+        *results: A `CrewOutput` (several, for one bill over several kickoffs), what was kicked off last (a crew, a
+            flow, or an agent that runs by itself), or the error of a call. The object itself is asked for, no copy.
 
     Raises:
         ConfigError: It is no such result of this process, or the router made no call in it.
@@ -195,6 +195,9 @@ def receipt_of(router: Router, *results: Any) -> Receipt:
     """
     runs: list[str] = []
     for result in results:
+        if isinstance(result, RunError):
+            runs.append(result.run_id)
+            continue
         made = _JOURNAL.runs(result)
         mine = [run_id for run_id, ledger in made or () if ledger is router._ledger]
         if not mine:

@@ -309,6 +309,32 @@ async def test_a_user_s_own_llm_will_do_sync_async_and_streamed(events: list[Any
     assert len(events) == (4 if streamed else 0)
 
 
+class Lite(Plain):
+    """As CrewAI's LLM does that goes through LiteLLM: it tells of failures past its methods."""
+
+    def call(self, messages: Any, *args: Any, **kwargs: Any) -> str:
+        crewai_event_bus.emit(self, LLMCallFailedEvent(error="down", call_id="1"))
+        raise ConnectionError("down")
+
+    async def acall(self, messages: Any, *args: Any, **kwargs: Any) -> str:
+        return self.call(messages)
+
+
+async def test_a_failure_that_is_told_past_the_router_ends_no_other_call(
+    events: list[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    small, large = Lite(model="lite", answers=[], is_litellm=True), Plain(model="own", answers=["One.", "Two."])
+    router = Router.simple(small="own:small", large="own:large", strategy=Single())
+    llm = RoutedLLM(router, models={"small": small, "large": large}, stream=True)
+    assert llm.call("Why?") == "One."
+    assert await llm.acall("Why?") == "Two."
+    crewai_event_bus.flush()
+    started = [event.event_id for event in events if event.type == "llm_call_started"]
+    completed = [event.started_event_id for event in events if event.type == "llm_call_completed"]
+    assert sorted(completed) == sorted(started)
+    assert "Missing starting event" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("way", ["call", "acall", "stream", "astream"])
 async def test_a_gate_stops_a_draft_while_it_is_written(
     provider: LoopbackProvider, routed: Make, replies: list[Answer], way: str

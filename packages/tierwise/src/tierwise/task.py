@@ -273,8 +273,8 @@ class Task:
             raise ConfigError("a task needs at least one message", setting="messages", value=messages)
         if isinstance(tags, str):
             raise ConfigError(f"tags must be several strings, not one: use [{tags!r}]", setting="tags", value=tags)
-        _one_of("trust", trust, get_args(Trust))
-        _one_of("stakes", stakes, get_args(Stakes))
+        _one_of("trust", trust, _TRUSTS)
+        _one_of("stakes", stakes, _STAKES)
         _positive("deadline", deadline)
         _positive("max_output_tokens", max_output_tokens)
         put = object.__setattr__
@@ -359,6 +359,8 @@ class Task:
         return next((t for t in self.tools if t.name == name), None)
 
 
+_TRUSTS: tuple[str, ...] = get_args(Trust)
+_STAKES: tuple[str, ...] = get_args(Stakes)
 _ASKED = frozenset({"messages", "tools", "tools_required", "output_schema"})
 """The fields that a task's native request says too."""
 

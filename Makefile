@@ -72,6 +72,12 @@ bench-rivals: .venvs/core/.ready ## The same, beside rivals in environments of t
 	done
 	.venvs/core/bin/python benchmarks/overhead.py
 
+.PHONY: bench-adapters
+bench-adapters: $(foreach env,core langgraph crewai pydantic-ai,.venvs/$(env)/.ready) ## Print what the adapters add to their frameworks
+	test -d .venvs/bench-adapters || $(UV) venv --quiet --python '$(PYTHON)' .venvs/bench-adapters
+	$(UV) pip install --quiet --python .venvs/bench-adapters cascadeflow langchain-core pydantic-ai-slim pytest pytest-benchmark
+	.venvs/core/bin/python benchmarks/adapters.py
+
 .PHONY: lock
 lock: $(UV) ## Resolve every environment anew and write requirements/
 	@mkdir -p requirements

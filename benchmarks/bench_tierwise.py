@@ -13,12 +13,13 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
-from tasks import LENGTHS, request
+from tasks import LENGTHS, STEPS, request
 from tierwise import (
     Always,
     Budget,
     Cascade,
     Fleet,
+    Message,
     ModelSpec,
     Price,
     Router,
@@ -28,6 +29,8 @@ from tierwise import (
     Task,
     Telemetry,
     Tier,
+    Tool,
+    ToolCall,
     Usage,
 )
 from tierwise.backends import Backend
@@ -104,6 +107,16 @@ def test_decide_by_rules_and_complexity(benchmark: Any, length: int) -> None:
     policy = Rule(pattern=r"(?i)\bmigrat", tier="large") | Complexity() | Always("small")
     router = Router(FLEET, policy=policy, strategy=Single(), backends={"local": BACKEND})
     task = Task(request(length))
+    measure(benchmark, lambda: router.decide(task))
+
+
+@pytest.mark.parametrize("steps", STEPS)
+def test_decide_in_an_agent(benchmark: Any, steps: int) -> None:
+    said = [Message("user", SHORT)]
+    for i in range(steps):
+        call = ToolCall("look", {"place": i}, id=f"{i}")
+        said += [Message("assistant", tool_calls=(call,)), Message("tool", f"{i}", name="look", tool_call_id=f"{i}")]
+    router, task = make(), Task(said, tools=[Tool("look")])
     measure(benchmark, lambda: router.decide(task))
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from tasks import STEPS
 
 HERE = Path(__file__).parent
 ENVIRONMENTS = HERE.parent / ".venvs"
@@ -66,6 +67,17 @@ def decisions(console: Console, ours: Medians, cascadeflow: Medians | None) -> N
     console.print(table)
 
 
+def agents(console: Console, ours: Medians) -> None:
+    """Prints how long a decision takes after a tool's result, by the length of the history."""
+    table = Table(title="A decision after tools' results, microseconds (median)", title_justify="left")
+    first, *_, last = STEPS
+    for column in ("", *(f"{steps} step{'s' * (steps > 1)}" for steps in STEPS), f"{last} : {first}"):
+        table.add_column(column, justify="left" if not column else "right")
+    medians = [ours[f"decide_in_an_agent[{steps}]"] for steps in STEPS]
+    table.add_row("decide (default policy)", *(f"{m:,.1f}" for m in medians), f"{medians[-1] / medians[0]:.2f}")
+    console.print(table)
+
+
 def calls(console: Console, ours: Medians, rivals: dict[str, Medians | None]) -> None:
     """Prints what a routed call costs over a direct one."""
     table = Table(title="A routed call, microseconds (median)", title_justify="left")
@@ -89,6 +101,7 @@ def main() -> None:
     ours = measured(sys.executable, "bench_tierwise.py")
     rivals = {name: rival(name) for name in RIVALS}
     decisions(console, ours, rivals["cascadeflow"])
+    agents(console, ours)
     calls(console, ours, rivals)
     for name, medians in rivals.items():
         if medians is None:

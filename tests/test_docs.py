@@ -5,6 +5,8 @@ The models that the examples name are served over real HTTP by the loopback prov
 
 from __future__ import annotations
 
+import ast
+import difflib
 import inspect
 import json
 import re
@@ -12,7 +14,8 @@ import shlex
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
@@ -27,6 +30,7 @@ from tierwise.config import load
 from tierwise.fleet import ModelSpec, Price
 from tierwise.flow import Attempt, Outcome
 from tierwise.task import Task, Trust
+from tierwise.testing import documents
 from tierwise.testing.provider import LoopbackProvider, Reply
 from tierwise.testing.provider.script import Request
 from tierwise.verifiers import Verifier, as_verifier
@@ -38,7 +42,18 @@ READMES = [ROOT / "README.md", ROOT / "packages" / "tierwise" / "README.md"]
 SOURCES = [ROOT / "packages" / name / "src" for name in ("tierwise", "tierwise-ollama")]
 SITE = sorted((ROOT / "docs").rglob("*.md"))
 PAGES = [*READMES, *SITE]
-EXAMPLES = list(find_examples(*PAGES, *SOURCES))
+FOUND = list(find_examples(*PAGES, *SOURCES))
+
+
+def missing(example: CodeExample) -> set[str]:
+    """What an example imports that is not installed here."""
+    imported = documents.Block(example.path, example.start_line, example.source).imports
+    return {name for name in imported if find_spec(name) is None}
+
+
+EXAMPLES = [example for example in FOUND if not missing(example)]
+LEFT = [example for example in FOUND if missing(example)]
+"""What is run in an adapter's environment."""
 TEXTS = [*PAGES, *sorted(set(ROOT.glob("*/*/README.md")) - set(PAGES))]
 
 WIDTH = 88
@@ -151,6 +166,39 @@ def test_python(
     # The traceback that it would make up for an example's error cannot be printed: it has positions outside its code.
     monkeypatch.setattr("pytest_examples.run_code.create_example_traceback", _none)
     eval_example.run_print_check(example)
+
+
+def frameworks() -> Mapping[str, Sequence[str]]:
+    """For each package with an environment of its own, the packages of a framework whose examples its test runs."""
+    claimed: dict[str, Sequence[str]] = {}
+    for test in (ROOT / "packages").glob("*/tests/test_readme.py"):
+        for node in ast.parse(test.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "FRAMEWORK":
+                claimed[test.parent.parent.name] = ast.literal_eval(node.value)
+    return claimed
+
+
+@pytest.mark.parametrize("example", LEFT, ids=lambda e: str(e).removeprefix(f"{ROOT}/"))
+def test_what_is_not_run_here_is_run_by_one_adapter(example: CodeExample) -> None:
+    assert example.path in (ROOT / "README.md", *SITE), "the adapters run these pages, and their own READMEs"
+    takers = [
+        package
+        for package, prefixes in frameworks().items()
+        if all(name.startswith(tuple(prefixes)) for name in missing(example))
+    ]
+    assert len(takers) == 1, f"no test runs this, or several: it imports {sorted(missing(example))}"
+
+
+BLOCKS = documents.blocks(ROOT / "docs" / "drop-in.md")
+DROPPED_IN = list(zip(BLOCKS[::2], BLOCKS[1::2], strict=True))
+
+
+@pytest.mark.parametrize(("before", "after"), DROPPED_IN, ids=str)
+def test_dropping_it_in_changes_less_than_ten_lines(before: documents.Block, after: documents.Block) -> None:
+    compared = difflib.ndiff(before.source.splitlines(), after.source.splitlines())
+    changed = [line for line in compared if line[0] in "+-"]
+    assert "tierwise" not in before.source
+    assert 0 < len(changed) < 10
 
 
 def _none(*_: object) -> None:

@@ -1,6 +1,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import httpx2
 import pytest
 from langchain_core.language_models import BaseChatModel
 from langchain_ollama import ChatOllama
@@ -39,6 +40,8 @@ def models(provider: LoopbackProvider) -> dict[str, BaseChatModel]:
         api_key=SecretStr("key"),
         max_retries=0,
         stream_usage=True,  # not asked for by default where there is a base URL
+        # With such a timeout the client is not shared with earlier tests, whose event loops are closed.
+        timeout=httpx2.Timeout(60),
     )
     return {"small": ChatOllama(model="small", base_url=provider.url), "large": large}
 

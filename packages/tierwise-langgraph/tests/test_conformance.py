@@ -6,6 +6,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import httpx2
 import pytest
 from langchain.agents import create_agent
 from langchain_core.language_models import BaseChatModel
@@ -27,6 +28,8 @@ def targets(provider: LoopbackProvider) -> dict[str, BaseChatModel]:
         api_key=SecretStr("key"),
         max_retries=0,
         stream_usage=True,  # not asked for by default where there is a base URL
+        # With such a timeout the client is not shared with earlier tests, whose event loops are closed.
+        timeout=httpx2.Timeout(60),
     )
     return {"small": ChatOllama(model="small", base_url=provider.url), "large": large}
 

@@ -11,11 +11,12 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
+from langgraph.types import Command, interrupt
 from tierwise import Always, Decision, Fleet, Router, Single, Tier
 from tierwise.errors import ConfigError, UnknownNameError
 from tierwise.policies import Policy
 from tierwise.testing.provider import LoopbackProvider, Reply
-from tierwise_langgraph import RoutedChatModel, RoutingState, bill, route_edge, route_node
+from tierwise_langgraph import RoutedChatModel, RoutingState, bill, receipt_of, route_edge, route_node
 from typing_extensions import TypedDict
 
 Make = Callable[..., RoutedChatModel]
@@ -209,6 +210,28 @@ def test_the_node_adds_what_nodes_before_it_did_not_bill(live: LoopbackProvider,
     built.add_edge(START, "writer")
     built.add_edge("writer", "route")
     assert built.compile().invoke(ASK)["tierwise"]["cost"] == "0.000026"
+
+
+def test_a_graph_that_waits_pays_for_no_step_twice(live: LoopbackProvider, routed: Make) -> None:
+    def wait(state: State) -> Any:
+        return {"messages": [("user", interrupt("What else?"))]}
+
+    model = routed()
+    built = line(route_node(two_tiers(Always("large"))), asking(model))
+    built.add_node("wait", wait)
+    built.add_node("again", asking(model))
+    built.add_edge("writer", "wait")
+    built.add_edge("wait", "again")
+    graph = built.compile(checkpointer=InMemorySaver())
+    thread: Any = {"configurable": {"thread_id": "t1"}}
+    graph.invoke(ASK, thread)
+    assert live.count() == 1
+    state = graph.invoke(Command(resume="Why else?"), thread)
+    # The decision was checkpointed: it holds behind the interrupt too.
+    assert [c.model for c in live.calls] == ["large", "large"]
+    receipt = receipt_of(model.router, graph.get_state(thread))
+    assert [(row.node, row.session) for row in receipt.rows] == [("writer", "t1"), ("again", "t1")]
+    assert state["tierwise"]["cost"] == str(receipt.cost)
 
 
 def test_branches_side_by_side_have_a_decision_each(live: LoopbackProvider, routed: Make) -> None:

@@ -174,15 +174,3 @@ def test_ten_steps_that_alternate_between_two_dialects(
             asked = [c["id"] for m in call.messages for c in m.get("tool_calls") or ()]
             assert asked == [m["tool_call_id"] for m in call.messages if m["role"] == "tool"]
             assert len(set(asked)) == len(asked)
-
-
-def test_settings_of_one_provider_do_not_reach_another(provider: LoopbackProvider, routed: Make) -> None:
-    provider.on("small", Reply(status=500))
-    provider.on("large", Reply(text="Large."))
-    marked = WEATHER | {"cache_control": EPHEMERAL}
-    model = routed().bind_tools([marked], cache_control=EPHEMERAL, prompt_cache_key="key")
-    assert model.invoke("Why?").text == "Large."
-    small, large = provider.calls
-    assert "cache_control" not in f"{small.body} {large.body}"
-    assert "prompt_cache_key" not in small.body
-    assert large.body["prompt_cache_key"] == "key"

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+import httpx2
 import pytest
 from langchain_core.language_models import BaseChatModel
 from langchain_ollama import ChatOllama
@@ -23,7 +24,13 @@ class Routed(RoutedChatModel):
         models: dict[str, BaseChatModel] = {
             "small": ChatOllama(model="small", base_url=url),
             "large": ChatOpenAI(
-                model="large", base_url=f"{url}/v1", api_key=SecretStr("key"), max_retries=0, stream_usage=True
+                model="large",
+                base_url=f"{url}/v1",
+                api_key=SecretStr("key"),
+                max_retries=0,
+                stream_usage=True,
+                # With such a timeout the client is not shared with earlier tests, whose event loops are closed.
+                timeout=httpx2.Timeout(60),
             ),
         }
         super().__init__(Router(fleet, policy=Always(start), strategy=Single()), models=models, **fields)

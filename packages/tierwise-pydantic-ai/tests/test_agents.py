@@ -13,7 +13,7 @@ from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.models.test import TestModel
 from tierwise import Judge
 from tierwise import Reply as Answer
-from tierwise.errors import AllModelsFailedError, StreamBrokenError, UnknownNameError
+from tierwise.errors import AllModelsFailedError, RejectedError, StreamBrokenError, UnknownNameError
 from tierwise.flow import GateAnswer, Prefix
 from tierwise.testing.provider import Call, LoopbackProvider, Reply
 from tierwise_pydantic_ai import RoutedModel
@@ -158,6 +158,26 @@ async def test_native_output_that_does_not_fit_goes_up(provider: LoopbackProvide
     result = await Agent(routed(), output_type=NativeOutput(Person)).run("Who?")
     assert result.output == Person(name="Ada", age=36)
     assert [c.model for c in provider.calls] == ["small", "large"]
+
+
+async def test_the_agent_s_own_retry_follows_where_no_tier_s_output_fits(
+    provider: LoopbackProvider, routed: Make
+) -> None:
+    bad, good = Call("final_result", {"name": "Ada"}), Call("final_result", {"name": "Ada", "age": 36})
+    provider.on("small", Reply(tool_calls=[bad]))
+    provider.on("large", Reply(tool_calls=[bad]), Reply(tool_calls=[good]))
+    assert (await Agent(routed(), output_type=Person).run("Who?")).output.age == 36
+    assert [c.model for c in provider.calls] == ["small", "large", "large"]
+
+
+async def test_a_text_that_fits_on_no_tier_is_an_error_with_all_attempts(
+    provider: LoopbackProvider, routed: Make
+) -> None:
+    provider.on("small", Reply(json={"name": "Ada"}))
+    provider.on("large", Reply(json={"name": "Ada"}))
+    with pytest.raises(RejectedError, match="'age' is a required property") as rejected:
+        await Agent(routed(), output_type=NativeOutput(Person)).run("Who?")
+    assert [row.model for row in rejected.value.attempts] == ["ollama:small", "openai:large"]
 
 
 async def test_a_validation_retry_starts_a_tier_higher(

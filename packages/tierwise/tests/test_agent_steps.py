@@ -119,6 +119,18 @@ def test_a_typed_answer_as_json_is_no_prose(drive: Driver) -> None:
     assert [r.tier for r in got.rows] == ["small"]
 
 
+@STRATEGIES
+@every_driver
+@pytest.mark.parametrize("text", ['{"degrees": -7}', '{"name": "look", "arguments": {"n": 2}}\n{"name": "invented"}'])
+def test_what_looked_like_a_call_and_is_none_is_prose(drive: Driver, strategy: Strategy, text: str) -> None:
+    backend = ScriptedBackend({"small": text, "*": "Minus seven."})
+    got = drive(router(backend, strategy), AFTER)
+    assert got.answer is not None
+    assert got.answer[0] == "Minus seven."
+    assert "degrees" not in got.text
+    assert got.rows[1].reason == "escalation: the gate closed small"
+
+
 @every_driver
 def test_a_call_that_is_written_as_text_is_one_call(drive: Driver) -> None:
     backend = ScriptedBackend({"small": '{"name": "look", "arguments": {"n": 2}}', "*": "x"})

@@ -28,6 +28,8 @@ TASK = Task(
         (Prefix('{"name": "look"', task=TASK), "undecided"),
         (Prefix("```json", task=TASK, done=True), "undecided"),
         (Prefix("", done=True, task=TASK), "undecided"),
+        (Prefix('{"x": 1}', task=TASK, done=True, final=True), "abort"),
+        (Prefix('{"x": 1}', task=Task.of(TASK, output_schema=dict), done=True, final=True), "undecided"),
         (Prefix("", (ToolCall("look", {"x": 1}),), task=TASK), "commit"),
         (Prefix("Let me see.", (ToolCall("look", {"x": 1}),), task=TASK), "commit"),
         (Prefix("", (ToolCall("look", {"x": "no"}),), task=TASK), "abort"),

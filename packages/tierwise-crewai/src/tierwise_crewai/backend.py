@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
@@ -11,6 +12,7 @@ from contextlib import (
     closing,
     contextmanager,
 )
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -110,13 +112,13 @@ class CrewAIBackend(NativeBackend):
     def _called(self, attempt: Attempt, put: Put[Shown] | None) -> Outcome:
         quiet = self._quiet(attempt, put)
         with _FAILURES:
-            answer = _once(lambda: quiet.llm.call(**_arguments(attempt)))
+            answer = _once(lambda: _call(quiet.llm, _arguments(attempt)))
         return outcome_of(attempt, answer, quiet.counted, quiet.finish_reason)
 
     async def _acalled(self, attempt: Attempt, put: Put[Shown] | None) -> Outcome:
         quiet = self._quiet(attempt, put)
         with _FAILURES:
-            answer = await _aonce(lambda: quiet.llm.acall(**_arguments(attempt)))
+            answer = await _aonce(lambda: _acall(quiet.llm, _arguments(attempt)))
         return outcome_of(attempt, answer, quiet.counted, quiet.finish_reason)
 
     @contextmanager
@@ -142,14 +144,25 @@ class CrewAIBackend(NativeBackend):
         native = attempt.task.native
         request = native if isinstance(native, Request) else Request([])
         update: dict[str, Any] = {**request.settings, "stream": put is not None, "stop": request.stop}
-        for name in ("temperature", "seed"):
-            value = attempt.setting(name)
-            if value is not None:
-                update[name] = value
-        cap = attempt.setting("max_output_tokens")
-        if cap is not None:
-            update[next((name for name in _CAPS if getattr(target, name, None) is not None), "max_tokens")] = cap
+        update |= _settings(attempt, target)
         return Quiet(target, update, put)
+
+
+def _settings(attempt: Attempt, target: BaseLLM) -> dict[str, Any]:
+    """The settings of a rung, as far as its LLM knows them."""
+    model = attempt.model
+    given = {
+        "temperature": attempt.setting("temperature"),
+        "seed": attempt.setting("seed"),
+        "top_p": model.top_p,
+        "reasoning_effort": model.reasoning_effort if hasattr(target, "reasoning_effort") else None,
+        "additional_params": {**target.additional_params, **model.options} if model.options else None,
+    }
+    settings = {name: value for name, value in given.items() if value is not None}
+    cap = attempt.setting("max_output_tokens")
+    if cap is not None:
+        settings[next((name for name in _CAPS if getattr(target, name, None) is not None), "max_tokens")] = cap
+    return settings
 
 
 class _Tally:
@@ -197,6 +210,15 @@ def _model(schema: Any) -> type[BaseModel] | None:
     if schema is None or (isinstance(schema, type) and issubclass(schema, BaseModel)):
         return schema
     return create_model_from_schema(as_json_schema(schema), model_name="Answer")
+
+
+def _call(llm: BaseLLM, arguments: dict[str, Any]) -> Any:
+    # LiteLLM's failures are told as the end of a call whose begin was not: in a context of their own, that ends none.
+    return copy_context().run(llm.call, **arguments) if llm.is_litellm else llm.call(**arguments)
+
+
+async def _acall(llm: BaseLLM, arguments: dict[str, Any]) -> Any:
+    return await (asyncio.create_task(llm.acall(**arguments)) if llm.is_litellm else llm.acall(**arguments))
 
 
 def _once(call: Callable[[], T]) -> T:

@@ -17,6 +17,7 @@ from crewai.utilities.planning_handler import PlannerTaskPydanticOutput
 from crewai.utilities.planning_types import StepObservation
 from tierwise import Receipt, Router
 from tierwise.errors import ConfigError, RunError
+from tierwise.ledger import Ledger
 
 __all__ = ["Place", "Running", "listen", "place_of", "ran", "receipt_of"]
 
@@ -96,18 +97,22 @@ def _node(crew: Crew | None, task_id: str | None, from_task: Any) -> str | None:
     return getattr(from_task, "name", None)
 
 
+_Run: TypeAlias = "tuple[str, Ledger]"
+"""A run's id, and the ledger that it is written in: crews may have several routers."""
+
+
 class _Journal:
     """Which runs each kickoff made: while it is under way by its id, then by what came of it."""
 
     def __init__(self) -> None:
-        self._open: dict[str, list[str]] = {}
-        self._made: dict[int, tuple[str, ...]] = {}
+        self._open: dict[str, list[_Run]] = {}
+        self._made: dict[int, tuple[_Run, ...]] = {}
         self._lock = threading.Lock()
 
-    def ran(self, kickoffs: Iterable[str], run_id: str) -> None:
+    def ran(self, kickoffs: Iterable[str], run: _Run) -> None:
         with self._lock:
             for kickoff in kickoffs:
-                self._open.setdefault(kickoff, []).append(run_id)
+                self._open.setdefault(kickoff, []).append(run)
             while len(self._open) > _MAX_OPEN:
                 del self._open[next(iter(self._open))]
 
@@ -120,7 +125,7 @@ class _Journal:
                     weakref.finalize(result, self._made.pop, key, None).atexit = False
                 self._made[key] = runs
 
-    def runs(self, result: Any) -> tuple[str, ...] | None:
+    def runs(self, result: Any) -> tuple[_Run, ...] | None:
         with self._lock:
             return self._made.get(id(result))
 
@@ -128,10 +133,10 @@ class _Journal:
 _JOURNAL = _Journal()
 
 
-def ran(place: Place, run_id: str) -> None:
+def ran(place: Place, run_id: str, router: Router) -> None:
     """Writes down that the kickoffs which a call is part of made a run."""
     if place.kickoffs:
-        _JOURNAL.ran(place.kickoffs, run_id)
+        _JOURNAL.ran(place.kickoffs, (run_id, router._ledger))
 
 
 class Running:
@@ -139,19 +144,21 @@ class Running:
 
     Args:
         place: Where the call stands.
+        router: Whose run it is.
     """
 
-    __slots__ = ("_place",)
+    __slots__ = ("_place", "_router")
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, router: Router) -> None:
         self._place = place
+        self._router = router
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
         if isinstance(error, RunError) and error.attempts:
-            ran(self._place, error.run_id)
+            ran(self._place, error.run_id, self._router)
 
 
 def listen() -> None:
@@ -175,27 +182,31 @@ def _ended(context: ExecutionEndContext) -> None:
 
 
 def receipt_of(router: Router, *results: Any) -> Receipt:
-    """The receipt of what a kickoff gave back: every routed call in it, failed ones too.
+    """The receipt of what a kickoff gave back: every call in it that the router made, failed ones too.
 
     Args:
-        router: The router, or one over the same ledger.
-        *results: A `CrewOutput` (several, for one bill over several kickoffs), or what was kicked off last: a crew, a
-            flow, or an agent that runs by itself. The object itself is asked for, not a copy of it.
+        router: The router, or another over the same ledger.
+        *results: A `CrewOutput` (several, for one bill over several kickoffs), what was kicked off last (a crew, a
+            flow, or an agent that runs by itself), or the error of a call. The object itself is asked for, no copy.
 
     Raises:
-        ConfigError: It is no such result of this process, or no routed call was made in it.
+        ConfigError: It is no such result of this process, or the router made no call in it.
         LedgerError: The router's ledger does not have the calls any more.
     """
     runs: list[str] = []
     for result in results:
+        if isinstance(result, RunError):
+            runs.append(result.run_id)
+            continue
         made = _JOURNAL.runs(result)
-        if not made:
-            why = "no routed call was made in it" if made is not None else "it came of no kickoff of this process"
+        mine = [run_id for run_id, ledger in made or () if ledger is router._ledger]
+        if not mine:
+            why = "no call was routed by this router in it" if made is not None else "it came of no kickoff here"
             raise ConfigError(
                 f"no receipt for this {type(result).__name__}: {why}; give the output of a kickoff, or the crew, "
                 "flow or agent itself after its kickoff",
                 setting="result",
                 value=type(result).__name__,
             )
-        runs.extend(made)
+        runs.extend(mine)
     return router.receipt(*dict.fromkeys(runs))

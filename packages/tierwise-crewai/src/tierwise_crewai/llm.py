@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, Self, cast
 from weakref import WeakValueDictionary
@@ -68,8 +69,6 @@ class RoutedLLM(Calls, BaseLLM):
     router: Any = Field(exclude=True, repr=False)
     task: Mapping[str, Any] = Field(default_factory=dict[str, Any])
     on_reply: Callable[[Reply], None] | None = Field(default=None, exclude=True)
-    reference: str = Field(default_factory=new_id)
-    """By which a copy of a crew finds this object: CrewAI copies a planner's LLM field by field."""
     _models: dict[str, BaseLLM] = PrivateAttr()
     _routed: Router = PrivateAttr()
     _aloud: bool = PrivateAttr()
@@ -81,20 +80,25 @@ class RoutedLLM(Calls, BaseLLM):
         self._models = native_models(router.fleet, models or {}, _made)
         self._routed = router.using(CrewAIBackend(self._models))
         self._aloud = any(map(tells, self._models.values()))
-        _LIVING[self.reference] = self
+        self._live()
         listen()
 
     def __copy__(self) -> Self:
         """An instance over the same router that counts its own tokens, as each agent needs one."""
         made = super().__copy__()
         made._token_usage = dict.fromkeys(self._token_usage, 0)
-        made.reference = new_id()
-        _LIVING[made.reference] = made
+        made._live()
         return made
+
+    def _live(self) -> None:
+        # A crew is copied with the fields that every LLM has, its planner's too: by this one the object is found again.
+        reference = new_id()
+        self.additional_params = {**self.additional_params, _REFERENCE: reference}
+        _LIVING[reference] = self
 
     def to_config_dict(self) -> dict[str, Any]:
         """See `BaseLLM`. In this process the object is found again by it; a router cannot be written down."""
-        return {**super().to_config_dict(), "llm_type": self.llm_type, "reference": self.reference}
+        return {**super().to_config_dict(), "llm_type": self.llm_type, "additional_params": self.additional_params}
 
     def supports_function_calling(self) -> bool:
         """True if all models do: without it, agents ask for tools in plain text."""
@@ -133,7 +137,7 @@ class RoutedLLM(Calls, BaseLLM):
         aloud = self._aloud or streams or asked.functions is not None
         with told(self, asked, aloud=aloud):
             call = self._asked(asked, aloud)
-            with model_call_hooks_dispatched(), Running(call.place):
+            with model_call_hooks_dispatched(), Running(call.place, self._routed):
                 reply = self._streamed(call) if streams else self._routed.run(call.task)
             return self._given(reply, call)
 
@@ -142,7 +146,7 @@ class RoutedLLM(Calls, BaseLLM):
         aloud = self._aloud or streams or asked.functions is not None
         with told(self, asked, aloud=aloud):
             call = self._asked(asked, aloud)
-            with model_call_hooks_dispatched(), Running(call.place):
+            with model_call_hooks_dispatched(), Running(call.place, self._routed):
                 reply = await (self._astreamed(call) if streams else self._routed.arun(call.task))
             return self._given(reply, call)
 
@@ -201,7 +205,7 @@ class RoutedLLM(Calls, BaseLLM):
 
     def _given(self, reply: Reply, call: _Call) -> Any:
         asked = call.asked
-        ran(call.place, reply.run_id)
+        ran(call.place, reply.run_id, self._routed)
         usage = self._count(reply)
         if self.on_reply is not None:
             self.on_reply(reply)
@@ -228,12 +232,16 @@ _COUNTING = threading.Lock()
 _LIVING: WeakValueDictionary[str, RoutedLLM] = WeakValueDictionary()
 
 
-def restored(reference: str, **fields: Any) -> RoutedLLM:
+_REFERENCE = "tierwise_reference"
+
+
+def restored(*, additional_params: Mapping[str, Any], **fields: Any) -> RoutedLLM:
     """The object that CrewAI dumped, as a copy: how a crew's copy gets its planner's LLM.
 
     Raises:
         ConfigError: It lived in another process, or lives no more.
     """
+    reference = additional_params.get(_REFERENCE, "")
     living = _LIVING.get(reference)
     if living is None:
         raise ConfigError(
@@ -242,7 +250,7 @@ def restored(reference: str, **fields: Any) -> RoutedLLM:
             setting="llm",
             value=reference,
         )
-    return living.__copy__()
+    return copy(living)
 
 
 _LLM_TYPE_REGISTRY["tierwise"] = f"{__name__}.{restored.__name__}"

@@ -27,7 +27,7 @@ class Quiet:
     """A copy of an LLM for one call, with settings and counters of its own, that emits none of its events.
 
     Drafts and judges are nobody's business but the router's: their events would show rejected answers to those who
-    follow a stream, and be counted in the usage of flows. An LLM that goes through LiteLLM emits some past its methods.
+    follow a stream, and be counted in the usage of flows. One that goes through LiteLLM tells of failures all the same.
 
     Args:
         llm: The LLM; it is left as it is.

@@ -20,11 +20,12 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import RunnableBinding
 from tierwise import ModelSpec
-from tierwise.backends import NativeBackend, provider_failures, runs_here
+from tierwise.backends import NativeBackend, portable, provider_failures, runs_here
 from tierwise.flow import Attempt, Chunk, Outcome
 from tierwise.schema import as_json_schema
 
 from tierwise_langgraph.convert import outcome_of, with_calls
+from tierwise_langgraph.dialects import fitted, is_ollama, reads_cache_markers
 from tierwise_langgraph.history import from_core, native_history, text_of, thoughts, without_markers
 from tierwise_langgraph.structured import Structured
 
@@ -97,7 +98,7 @@ class LangChainBackend(NativeBackend):
     def is_local(self, model: ModelSpec) -> bool:
         """See `NativeBackend`."""
         target: Any = self._models[model.key]
-        if type(target).__name__ != "ChatOllama":
+        if not is_ollama(target):
             return False
         return runs_here(target.base_url or os.environ.get("OLLAMA_HOST") or "localhost", target.model)
 
@@ -159,15 +160,12 @@ class LangChainBackend(NativeBackend):
 
 def _native(attempt: Attempt, request: Request, model: BaseChatModel) -> _Call:
     """A request of LangChain's own: its history made readable for the target, its tools bound in the target's way."""
-    cached = _reads_cache_markers(model)
+    cached = reads_cache_markers(model)
     messages = native_history(attempt.task.messages, provider=attempt.model.provider, cache=cached)
-    options = dict(request.options)
+    model, options = fitted(model, request.options)
     tools = request.tools
     if not cached:
-        options = without_markers(options)
         tools = [without_markers(cast("dict[str, Any]", t)) if isinstance(t, dict) else t for t in tools]
-    if "prompt_cache_key" in options and "openai" not in model._llm_type:
-        del options["prompt_cache_key"]
     if request.structured is not None:
         model, typed = _unbound(request.structured.bound(model))
         options = typed | options
@@ -186,12 +184,7 @@ def _plain(attempt: Attempt, model: BaseChatModel) -> _Call:
         schema = {"title": "answer", **as_json_schema(task.output_schema)}
         typed: Any = model.with_structured_output(schema, method="json_schema")
         model, options = _unbound(typed.first)
-    return _Call(model, from_core(task.messages), options)
-
-
-def _reads_cache_markers(model: BaseChatModel) -> bool:
-    """True of models that speak Anthropic's API, on whichever platform; LangChain tells them by the same name."""
-    return "anthropic" in model._llm_type
+    return _Call(model, from_core(portable(task.messages, provider=attempt.model.provider)), options)
 
 
 def _tuned(model: BaseChatModel, attempt: Attempt) -> BaseChatModel:

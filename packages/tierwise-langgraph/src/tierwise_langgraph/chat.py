@@ -16,6 +16,7 @@ from pydantic import PrivateAttr
 from tierwise import Decision, ModelSpec, Reply, Router, Task
 from tierwise.backends import native_models
 from tierwise.context import resolve
+from tierwise.errors import MissingExtraError
 
 from tierwise_langgraph.backend import LangChainBackend, Request
 from tierwise_langgraph.convert import native_chunk, tools_to_core, whole_message
@@ -52,6 +53,7 @@ class RoutedChatModel(BaseChatModel):
 
     Raises:
         UnknownNameError: A name of `models` stands for nothing in the fleet.
+        MissingExtraError: A model has to be built, and LangChain is not installed.
     """
 
     router: Any
@@ -198,7 +200,9 @@ class RoutedChatModel(BaseChatModel):
         # One chunk alone carries it: merging chunks strings metadata together.
         self._tell(reply)
         metadata = {KEY: reply.as_metadata()}
-        return ChatGenerationChunk(message=AIMessageChunk(content="", response_metadata=metadata, chunk_position="last"))
+        return ChatGenerationChunk(
+            message=AIMessageChunk(content="", response_metadata=metadata, chunk_position="last")
+        )
 
     def _tell(self, reply: Reply) -> None:
         if self.on_reply is not None:
@@ -236,8 +240,11 @@ def _what(stop: list[str] | None, options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _made(spec: ModelSpec) -> BaseChatModel:
-    from langchain.chat_models import init_chat_model
-
+    try:
+        from langchain.chat_models import init_chat_model
+    except ImportError as error:
+        needed = f"model {spec.id!r}, which `models` does not have,"
+        raise MissingExtraError(needed, "tierwise-langgraph[agents]") from error
     make = cast("Callable[..., BaseChatModel]", init_chat_model)
     model = make(spec.id, **spec.options)
     if "max_retries" not in type(model).model_fields or "max_retries" in spec.options:

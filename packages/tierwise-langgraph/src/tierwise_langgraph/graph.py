@@ -43,8 +43,8 @@ def route_node(
         router: Decides. No model is asked: a policy that has to ask one leaves the decision to the model downstream.
         destinations: The node for each tier; every tier of the fleet has one.
         job: What is decided upon; the decision then holds for calls of this job alone. By default the node's own name
-            is the job, and the decision holds for whichever node calls a model next. Branches that run side by side
-            give each its own.
+            is the job, and the decision holds for every call downstream, until another node decides. Branches that run
+            side by side name their jobs.
         messages_key: Where the state keeps the messages, or a text.
         task: Further fields of the task, e.g. `{"trust": "local"}`.
 

@@ -5,13 +5,24 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, NotRequired
 
-from langchain.agents.middleware import AgentMiddleware, AgentState, ExtendedModelResponse, ModelRequest, ModelResponse
 from langchain_core.language_models import BaseChatModel
 from langgraph.types import Command
 from tierwise import Reply, Router
+from tierwise.errors import MissingExtraError
 
 from tierwise_langgraph.chat import RoutedChatModel
 from tierwise_langgraph.state import Routing, bill, merged
+
+try:
+    from langchain.agents.middleware import (
+        AgentMiddleware,
+        AgentState,
+        ExtendedModelResponse,
+        ModelRequest,
+        ModelResponse,
+    )
+except ImportError as error:
+    raise MissingExtraError("TierwiseMiddleware", "tierwise-langgraph[agents]") from error
 
 __all__ = ["TierwiseMiddleware"]
 
@@ -22,7 +33,7 @@ class RoutedAgentState(AgentState[Any]):
     tierwise: NotRequired[Annotated[Routing, merged]]
 
 
-class TierwiseMiddleware(AgentMiddleware[RoutedAgentState, Any, Any]):
+class TierwiseMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     """Gives each step of an agent a tier: whatever model the agent was made with, the router's fleet answers.
 
     The model of the request is replaced, and the step is run once: so tools and typed output are bound to what answers,
@@ -42,7 +53,7 @@ class TierwiseMiddleware(AgentMiddleware[RoutedAgentState, Any, Any]):
         UnknownNameError: A name of `models` stands for nothing in the fleet.
     """
 
-    state_schema = RoutedAgentState
+    state_schema: type[AgentState[Any]] = RoutedAgentState
 
     def __init__(
         self,

@@ -29,7 +29,7 @@ __all__ = [
 KEY = "tierwise"
 """The state's channel, the stamp in a message's metadata, and the key of events in the custom stream."""
 ANY = "*"
-"""The job of a decision that holds for whichever node calls a model next."""
+"""The job of a decision that holds for all calls downstream."""
 
 
 class Plan(TypedDict):

@@ -131,7 +131,8 @@ class RoutedModel(Model):
             UserError: The request, or what a model answers, is nothing that can be routed: a suspended response, or an
                 image.
         """
-        reply = await self._router.arun(self._task(messages, model_settings, model_request_parameters))
+        parameters = self._with_output_mode(model_request_parameters)
+        reply = await self._router.arun(self._task(messages, model_settings, parameters))
         self._tell(reply)
         return stamped(cast("ModelResponse", reply.outcome.raw), reply)
 
@@ -149,11 +150,12 @@ class RoutedModel(Model):
             TierwiseError: See `Router.stream`.
             UserError: See `request`.
         """
-        task = self._task(messages, model_settings, model_request_parameters, run_context)
+        parameters = self._with_output_mode(model_request_parameters)
+        task = self._task(messages, model_settings, parameters, run_context)
         async with self._router.astream(task) as stream:
             chunks = cast("AsyncGeneratorType[Chunk, None]", aiter(stream))
             first = await anext(chunks)
-            yield RoutedResponse(model_request_parameters, first, chunks, stream, self._tell)
+            yield RoutedResponse(parameters, first, chunks, stream, self._tell)
 
     async def count_tokens(
         self,
@@ -166,10 +168,15 @@ class RoutedModel(Model):
         Raises:
             NotImplementedError: That model counts none.
         """
-        task = self._task(messages, model_settings, model_request_parameters)
+        parameters = self._with_output_mode(model_request_parameters)
+        task = self._task(messages, model_settings, parameters)
         model = self._models[first_model(self._router, task, self._router.decide(task), gated=True).key]
-        prepared = model.prepare_messages(messages, model_request_parameters)
-        return await model.count_tokens(prepared, model_settings, model_request_parameters)
+        return await model.count_tokens(model.prepare_messages(messages, parameters), model_settings, parameters)
+
+    def _with_output_mode(self, parameters: ModelRequestParameters) -> ModelRequestParameters:
+        """The way that an output type takes where that is open: the one that all models take, if they agree on one."""
+        mode = self.profile.get("default_structured_output_mode") if parameters.output_mode == "auto" else None
+        return parameters if mode is None else parameters.with_default_output_mode(mode)
 
     def _task(
         self,

@@ -146,7 +146,7 @@ def stamped(response: ModelResponse, reply: Reply) -> ModelResponse:
     Its usage has the cost that the receipt has: Pydantic AI fills in what is missing there, and knows public prices
     only.
     """
-    made = copy(response)
+    made = _copied(response)
     made.metadata = {**(response.metadata or {}), "tierwise": reply.as_metadata()}
     if len(reply.attempts) > 1:
         answered = reply.outcome.attempt.call_id
@@ -155,6 +155,13 @@ def stamped(response: ModelResponse, reply: Reply) -> ModelResponse:
     if reply.outcome.cost is not None:
         made.usage = copy(response.usage)
         made.usage.cost = reply.outcome.cost
+    return made
+
+
+def _copied(response: ModelResponse) -> ModelResponse:
+    """The same response once more: `copy` and `replace` take ten times as long."""
+    made = object.__new__(type(response))
+    vars(made).update(vars(response))
     return made
 
 

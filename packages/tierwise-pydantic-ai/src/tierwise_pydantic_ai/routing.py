@@ -59,8 +59,10 @@ def task_of(
         "tools": tools_to_core(parameters),
         "tools_required": parameters.output_mode == "tool" and not parameters.allow_text_output,
         "output_schema": None if typed is None else typed.json_schema,
+        **own,
+        **fields,
     }
-    return Task(to_core(messages), **asked | own | dict(fields))
+    return Task(to_core(messages), **asked)
 
 
 def _check(messages: list[ModelMessage], parameters: ModelRequestParameters) -> None:

@@ -207,7 +207,10 @@ class Context:
 
     def available(self, name: str) -> Tier | None:
         """The tier of that name with the models that may and can take the task; `None` if none of them can."""
-        return next((t for t in (*self.ladder, *self.specialists) if t.name == name), None)
+        for tier in (*self.ladder, *self.specialists):
+            if tier.name == name:
+                return tier
+        return None
 
     def tier_of(self, model: ModelSpec) -> str:
         """The name of the lowest tier that holds the model; empty if none does."""

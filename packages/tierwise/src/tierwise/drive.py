@@ -324,8 +324,9 @@ class _AsyncStream:
             async with AsyncExitStack() as stack:
                 opening = _awatched(ticket, run, ticket.backend.aopen(ticket.attempt))
                 chunks = await _in_time(run, lambda: stack.enter_async_context(opening))
-                timed = await stack.enter_async_context(aclosing(_timed(chunks, run)))
-                async for chunk in timed:
+                if run.task.deadline is not None:
+                    chunks = await stack.enter_async_context(aclosing(_timed(chunks, run)))
+                async for chunk in chunks:
                     for ready in passage.feed(chunk):
                         yield ready
                     if passage.aborted:

@@ -114,10 +114,14 @@ class Prefix:
     done: bool = False
     task: Task | None = None
     """What was asked: its tools tell a valid call from any other."""
+    final: bool = False
+    """True once the whole text was searched for tool calls: what is none by then will not become one."""
 
     @property
     def may_be_call(self) -> bool:
         """True if the text can still turn out to be a tool call: it is blank, or opens as such a text does."""
+        if self.final:
+            return False
         start = self.text.lstrip()
         fence = _FENCE.match(start)
         start = start[fence.end() :] if fence else start

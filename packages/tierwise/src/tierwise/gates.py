@@ -23,6 +23,8 @@ class _ActOnly:
     def __call__(self, prefix: Prefix) -> GateAnswer:
         if prefix.tool_calls:
             return _call(prefix.task, prefix.tool_calls)
+        if prefix.final and prefix.task is not None and prefix.task.output_schema is not None:
+            return "undecided"
         if prefix.may_be_call or (len(prefix.text.strip()) <= self.prose and not prefix.done):
             return "undecided"
         return "abort"
@@ -33,7 +35,8 @@ def act_only(*, prose: int = 0) -> Gate:
 
     For steps that should act: a small model that starts to talk is stopped, and the next tier asked. A call of an
     unknown tool, or with arguments that do not fit, closes the draft too. A call with high stakes is left to the
-    verifier, and so is a call that the model writes as text. Calls that come after the first are shown unchecked.
+    verifier, and so is a call that the model writes as text, or a typed answer that begins as such a text does. Calls
+    that come after the first are shown unchecked.
 
     Args:
         prose: Characters of text that may come before the call, as in "Let me look that up."

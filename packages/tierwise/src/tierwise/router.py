@@ -53,6 +53,7 @@ __all__ = ["Router"]
 _DAY = 86_400.0
 """Seconds."""
 
+_OPEN = Decision("", pending=True)
 _STATUS: Mapping[str, Status] = {"accept": "verified", "reject": "rejected", "abstain": "unverified"}
 
 
@@ -303,9 +304,9 @@ class Router:
         self.fleet.tier(decision.tier, where=f"policy {decision.rule}")
         if decision.then is not None:
             self.fleet.tier(decision.then, where=f"policy {decision.rule}")
-        first = context.starting(decision).climb(gated=True)[0].name
-        if first == decision.tier:
+        if context.available(decision.tier) is not None:
             return decision
+        first = context.starting(decision).climb(gated=True)[0].name
         why = f"{decision.tier} -> {first}: bounds, trust or capabilities rule {decision.tier} out"
         return evolve(decision, tier=first, model=None, adjusted=(*decision.adjusted, why))
 
@@ -318,7 +319,7 @@ class _Session:
     def __init__(self, router: Router, task: Task) -> None:
         self._router = router
         self._task = task
-        self._decision = Decision("", pending=True)
+        self._decision = _OPEN
         self.given: Reply | None = None
         """The reply, once there is one; at the beginning already where it was kept under the task's key."""
         self.run = Run(

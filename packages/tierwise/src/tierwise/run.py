@@ -269,21 +269,21 @@ class Run:
 
     def settle(self, ticket: Ticket, outcome: Outcome, *, first_token: float | None = None) -> Outcome:
         """The outcome with what the driver knows of it: cost, latency, repaired tool calls; its row is written."""
-        outcome = evolve(outcome, attempt=ticket.attempt)
+        if outcome.attempt is not ticket.attempt:
+            outcome = evolve(outcome, attempt=ticket.attempt)
         try:
             outcome = repaired(outcome)
             if outcome.repaired:
                 outcome = evolve(outcome, raw=ticket.backend.rebuilt(outcome))
-            outcome, source = self._priced(ticket, outcome)
-            outcome = evolve(outcome, first_token=first_token)
+            outcome, source = self._priced(ticket, outcome, first_token)
             self.record.settled(ticket.row, outcome, source)
         finally:
             ticket.outcome = outcome
         self.record.drafted(outcome)
         return outcome
 
-    def _priced(self, ticket: Ticket, outcome: Outcome) -> tuple[Outcome, str]:
-        """The outcome with its usage, cost and latency, and where its price came from."""
+    def _priced(self, ticket: Ticket, outcome: Outcome, first_token: float | None) -> tuple[Outcome, str]:
+        """The outcome with its usage, cost and times, and where its price came from."""
         attempt, usage, error = ticket.attempt, outcome.usage, outcome.error
         latency = self._clock() - ticket.started
         if error is None and attempt.work is None:
@@ -294,7 +294,8 @@ class Run:
             cost = Cost(_ZERO, "failed")
         else:
             cost = self._pricing.cost(attempt.model, outcome.model, usage)
-        return evolve(outcome, usage=usage, cost=cost.usd, latency=latency), cost.source
+        priced = evolve(outcome, usage=usage, cost=cost.usd, latency=latency, first_token=first_token)
+        return priced, cost.source
 
     def fail(self, ticket: Ticket, error: BaseException) -> Outcome:
         """The failed outcome of a call, if its backend calls the error a failure; the error propagates otherwise.
@@ -319,7 +320,8 @@ class Run:
 def commits(outcome: Outcome) -> Outcome:
     """The outcome of a call that was made whole: a LIVE one counts as shown if there is something to show."""
     live = outcome.attempt.show == Show.LIVE and outcome.error is None
-    return evolve(outcome, committed=live and bool(outcome.text.strip() or outcome.tool_calls))
+    committed = live and bool(outcome.text.strip() or outcome.tool_calls)
+    return outcome if committed == outcome.committed else evolve(outcome, committed=committed)
 
 
 def _observed(ticket: Ticket, outcome: Outcome, latency: float) -> Observed | None:

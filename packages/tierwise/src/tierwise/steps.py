@@ -37,14 +37,13 @@ class Steps(Generic[T]):
         self.committed = self.committed or next((o for o in outcomes or () if o.committed), None)
         try:
             step = next(self._flow) if outcomes is None else self._flow.send(outcomes)
-            while not any(isinstance(item, Attempt) for item in step):
-                self._note(step)
+            attempts = self._attempts(step)
+            while not attempts:
                 step = self._flow.send(())
+                attempts = self._attempts(step)
         except StopIteration as stop:
             self.result = self._returned(stop.value)
             return None
-        self._note(step)
-        attempts = tuple(item for item in step if isinstance(item, Attempt))
         if self.committed is not None:
             raise FlowError("a committed outcome is what the flow returns, at once; it asked for another call")
         if len(attempts) > 1 and any(a.show != Show.HOLD for a in attempts):
@@ -63,7 +62,12 @@ class Steps(Generic[T]):
         """Ends the flow wherever it stands."""
         self._flow.close()
 
-    def _note(self, step: Sequence[Attempt | Note]) -> None:
+    def _attempts(self, step: Sequence[Attempt | Note]) -> tuple[Attempt, ...]:
+        """The calls that a step asks for; what it notes is written down."""
+        attempts: list[Attempt] = []
         for item in step:
-            if not isinstance(item, Attempt):
+            if isinstance(item, Attempt):
+                attempts.append(item)
+            else:
                 self._record.take(item)
+        return tuple(attempts)

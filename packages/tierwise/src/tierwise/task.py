@@ -280,8 +280,8 @@ class Task:
             raise ConfigError("a task needs at least one message", setting="messages", value=messages)
         if isinstance(tags, str):
             raise ConfigError(f"tags must be several strings, not one: use [{tags!r}]", setting="tags", value=tags)
-        _one_of("trust", trust, get_args(Trust))
-        _one_of("stakes", stakes, get_args(Stakes))
+        _one_of("trust", trust, _TRUSTS)
+        _one_of("stakes", stakes, _STAKES)
         _positive("deadline", deadline)
         _positive("max_output_tokens", max_output_tokens)
         _key(idempotency_key)
@@ -371,6 +371,8 @@ class Task:
 
 _LONGEST_KEY = 255
 
+_TRUSTS: tuple[str, ...] = get_args(Trust)
+_STAKES: tuple[str, ...] = get_args(Stakes)
 _ASKED = frozenset({"messages", "tools", "tools_required", "output_schema"})
 """The fields that a task's native request says too."""
 

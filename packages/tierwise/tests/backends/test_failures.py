@@ -92,6 +92,7 @@ def test_a_server_that_is_not_there_is_told_from_one_that_broke_off() -> None:
         ("ModelRequestTimeout", errors.CallTimeoutError),
         ("ModelConnectionError", errors.UnavailableError),
         ("ModelAPIError", errors.BadResponseError),
+        ("LengthFinishReasonError", errors.BadResponseError),
     ],
 )
 def test_a_framework_s_own_names_for_them_are_known(name: str, kind: type[errors.BackendError]) -> None:

@@ -53,6 +53,9 @@ _BY_NAME: Mapping[str, type[BackendError]] = {
     "ResponseError": BadResponseError,
     "JSONDecodeError": BadResponseError,
     "ValidationError": BadResponseError,
+    # A typed answer that was cut off, or filtered: the client parses it, and has no status to show.
+    "LengthFinishReasonError": BadResponseError,
+    "ContentFilterFinishReasonError": BadResponseError,
 }
 
 _NO_CONNECTION = frozenset({"ConnectionRefusedError", "ConnectError", "ClientConnectorError"})

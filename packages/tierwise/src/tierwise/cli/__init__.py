@@ -46,7 +46,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
         print(f"tierwise: {MissingExtraError('the command line', 'tierwise[cli]')}", file=sys.stderr)
         raise SystemExit(2) from None
-    if isinstance(sys.stdout, TextIOWrapper):
+    out: object = sys.stdout
+    if isinstance(out, TextIOWrapper):
         # An answer may hold what this encoding, or any, cannot express.
-        sys.stdout.reconfigure(errors="replace")
+        out.reconfigure(errors="replace")
     raise SystemExit(run(sys.argv[1:] if argv is None else argv))

@@ -106,8 +106,9 @@ class ModelSpec:
     @property
     def context(self) -> int | None:
         """The context, in tokens, that a call really has: the window, or the smaller size that was set."""
-        known = [size for size in (self.window, self.num_ctx) if size is not None]
-        return min(known, default=None)
+        if self.window is None or self.num_ctx is None:
+            return self.num_ctx if self.window is None else self.window
+        return min(self.window, self.num_ctx)
 
     def may_see(self, trust: Trust) -> bool:
         """True if content of that trust may be sent to this model. A model without a label counts as `any`."""

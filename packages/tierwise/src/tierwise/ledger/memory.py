@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 
 from tierwise.errors import ConfigError
 from tierwise.flow import Outcome
@@ -31,7 +32,7 @@ class MemoryLedger:
             raise ConfigError(f"max_runs={max_runs!r} must be above zero", setting="max_runs", value=max_runs)
         self.max_runs = max_runs
         self.content = content
-        self._runs: dict[str, dict[str, Row]] = {}
+        self._runs: OrderedDict[str, dict[str, Row]] = OrderedDict()
         self._lock = threading.Lock()
 
     def begin(self, row: Row, task: Task) -> None:

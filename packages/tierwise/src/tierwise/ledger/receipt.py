@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Literal
 
@@ -53,7 +53,10 @@ class Receipt:
 
     rows: tuple[Row, ...]
     _: KW_ONLY
-    saving: Saving | None = None
+    baseline: ModelSpec | None = None
+    """The model that savings are measured against."""
+    pricing: Pricing | None = field(default=None, repr=False, compare=False)
+    """What prices the baseline."""
 
     @classmethod
     def of(cls, rows: Iterable[Row], *, pricing: Pricing | None = None, baseline: ModelSpec | None = None) -> Receipt:
@@ -64,10 +67,15 @@ class Receipt:
             pricing: Prices the baseline. Without it, or without a baseline, there is no comparison.
             baseline: The model that savings are measured against.
         """
-        listed = tuple(rows)
-        if pricing is None or baseline is None:
-            return cls(listed)
-        return cls(listed, saving=_saving(listed, pricing, baseline))
+        return cls(tuple(rows), baseline=baseline, pricing=pricing)
+
+    @property
+    def saving(self) -> Saving | None:
+        """What was saved against the baseline; `None` where there is nothing to compare with."""
+        # Worked out where it is asked for: every run has a receipt, and few are looked at.
+        if self.pricing is None or self.baseline is None:
+            return None
+        return _saving(self.rows, self.pricing, self.baseline)
 
     @property
     def cost(self) -> Decimal | None:

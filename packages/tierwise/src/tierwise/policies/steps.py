@@ -144,8 +144,7 @@ class ActStep(Policy):
 
 
 def _plans(task: Task) -> str | None:
-    for field in ("job", "node", "role"):
-        name = getattr(task, field)
+    for field, name in (("job", task.job), ("node", task.node), ("role", task.role)):
         if name and _says_plan(name):
             return f"{field} {name!r} plans"
     return None

@@ -94,11 +94,15 @@ def shown(task: Task) -> Show:
 
 
 def closed(gate: Gate | None, outcome: Outcome) -> bool:
-    """True if a gate closed the draft. One that was held, as inside of another strategy, is shown to the gate whole."""
+    """True if a gate closed the draft.
+
+    On a draft that it left undecided, or that was held (inside of another strategy), it has the last word: its text has
+    been searched for tool calls by now.
+    """
     if gate is None or outcome.aborted or outcome.committed:
         return outcome.aborted
-    whole = Prefix(outcome.text, outcome.tool_calls, outcome.logprobs or (), True, outcome.attempt.task)
-    return gate(whole) == "abort"
+    task, logprobs = outcome.attempt.task, outcome.logprobs or ()
+    return gate(Prefix(outcome.text, outcome.tool_calls, logprobs, done=True, task=task, final=True)) == "abort"
 
 
 def first_answer(task: Task, tier: Tier, *, before: Sequence[Outcome] = (), **fields: Any) -> Flow[Outcome]:

@@ -59,7 +59,7 @@ class Block:
         names: dict[str, Any] = {"__name__": "__main__"}
         out = io.StringIO()
         # With the lines before it, an error names the page's own line.
-        program = compile("\n" * self.line + self.source, str(self.page), "exec")
+        program = compile("\n" * self.line + self.source, str(self.page), "exec", dont_inherit=True)
         with redirect_stdout(out):
             exec(program, names)  # noqa: S102 - the page's own code
         printed = out.getvalue()

@@ -95,8 +95,9 @@ def _totals(receipt: Receipt) -> list[tuple[str, str]]:
         ("cost", cost if unpriced else known),
         ("time in calls", cells.seconds(receipt.latency)),
     ]
-    if receipt.saving is not None:
-        totals.append(("estimated saving", _saving(receipt.saving)))
+    saving = receipt.saving
+    if saving is not None:
+        totals.append(("estimated saving", _saving(saving)))
     return totals
 
 

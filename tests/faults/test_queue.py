@@ -1,0 +1,85 @@
+"""A model that takes one or two calls at a time gets no more: from threads, from tasks, from several processes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from tierwise.admission import LEASE, PLACE
+from tierwise.state import Denied, MemoryState, Slot, SQLiteState, Turn
+from tierwise.testing.provider import LoopbackProvider, Reply
+
+from .programs import PATIENCE, go, line, soon, started
+from .queuer import router
+
+places_of_a_model = pytest.mark.parametrize("places", [1, 2])
+
+
+@pytest.fixture
+def provider(provider: LoopbackProvider) -> LoopbackProvider:
+    provider.on("small", Reply(text="Hello.", first_token_delay=0.01))
+    return provider
+
+
+def check(provider: LoopbackProvider, calls: int, places: int) -> None:
+    provider.wait_idle()
+    assert (provider.count(), provider.peak_open_calls) == (calls, places)
+
+
+@places_of_a_model
+def test_fault_35_threads_wait_before_the_server_is_full(provider: LoopbackProvider, places: int) -> None:
+    state = MemoryState()
+    made = router(provider.url, state, places)
+    with ThreadPoolExecutor(20) as pool:
+        texts = {done.result().text for done in [pool.submit(made.run, "Say hello.") for _ in range(20)]}
+    assert (texts, state.held) == ({"Hello."}, 0)
+    check(provider, 20, places)
+
+
+@places_of_a_model
+async def test_fault_35_tasks_wait_before_the_server_is_full(provider: LoopbackProvider, places: int) -> None:
+    made = router(provider.url, None, places)
+    await asyncio.gather(*(made.arun("Say hello.") for _ in range(20)))
+    check(provider, 20, places)
+
+
+@places_of_a_model
+@pytest.mark.parametrize("store", ["sqlite", "redis"])
+def test_fault_35_processes_wait_for_each_other(
+    provider: LoopbackProvider, request: pytest.FixtureRequest, tmp_path: Path, store: str, places: int
+) -> None:
+    where = str(tmp_path / "state.db") if store == "sqlite" else request.getfixturevalue("tierwise_redis")
+    with ExitStack() as stack:
+        said = {"provider": provider.url, "store": where, "calls": 15, "places": places}
+        programs = [stack.enter_context(started("queuer.py", **said)) for _ in range(2)]
+        go(*programs)
+        assert [json.loads(line(running)) for running in programs] == [15, 15]
+    check(provider, 30, places)
+
+
+def test_fault_35_who_is_killed_while_it_waits_holds_nobody_up(provider: LoopbackProvider, tmp_path: Path) -> None:
+    provider.on("small", Reply(stall=True))
+    store, skipped = tmp_path / "state.db", [0.0]
+    with SQLiteState(store, wait=PATIENCE, clock=lambda: time.monotonic() + skipped[0]) as state:
+        said = {"provider": provider.url, "store": str(store), "places": 1}
+        with started("queuer.py", **said, calls=1) as holds, started("queuer.py", **said, calls=5) as waits:
+            go(holds)
+            assert soon(lambda: provider.open_calls == 1)
+            go(waits)
+            assert soon(lambda: before(state) == 5)
+        provider.on("small", Reply(text="Hello."))
+        skipped[0] = LEASE + PLACE + 1
+        assert router(provider.url, state, 1).run("Say hello.").text == "Hello."
+
+
+def before(state: SQLiteState) -> int:
+    """How many calls wait before one that comes now."""
+    model = "rate:rate limit:ollama:small"
+    claims = [Slot(f"{model}:concurrency", size=1), Turn(f"{model}:line", party="late")]
+    said = state.reserve("late", claims, lease=60)
+    return said.ahead if isinstance(said, Denied) else 0

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scene import CANARY, STREAMED, WAYS, Scene, Way, tool
-from tierwise import Cascade, ModelSpec, NotRefusal, Price, Single
+from tierwise import Cascade, CircuitBreaker, ModelSpec, NotRefusal, Price, Retry, Single
 from tierwise.backends import Backend
 from tierwise.errors import (
     AllModelsFailedError,
@@ -234,3 +234,24 @@ def test_fault_41_a_key_with_a_line_break_injects_no_header(scene: Scene, way: W
 def test_fault_41_options_are_not_shown(scene: Scene) -> None:
     spec = ModelSpec("openai:small", options={"api_key": CANARY}, price=Price(1, 1))
     scene.said = [repr(spec), repr(scene.backend())]
+
+
+def test_fault_05_a_refused_key_of_two_closes_its_own_way_alone(scene: Scene, way: Way) -> None:
+    other = "sk-other-0123456789abcdef"
+    scene.keys.add(other)
+    fleet = scene.fleet("small+spare", "large", large={"options": {"api_key": other}})
+    scene.provider.on("small", Reply(status=401, error="no such key"))
+    scene.provider.on("large", LARGE)
+    router = scene.router(fleet=fleet, strategy=Single(), limits=[scene.budget, CircuitBreaker()])
+    first, second = scene.ask(router, way=way), scene.ask(router, way=way)
+    assert first.answer.model == second.answer.model == "openai:large"
+    assert scene.models == ["small", "large", "large"]
+    assert [row.error_type for row in second.rows] == ["CircuitOpenError", "CircuitOpenError", None]
+
+
+def test_fault_23_the_clients_beneath_repeat_nothing_by_themselves(scene: Scene, way: Way) -> None:
+    for name in ("small", "large"):
+        scene.provider.on(name, Reply(status=503))
+    got = scene.ask(scene.router(strategy=Single(), retry=Retry(total=1, pause=0.01)), way=way)
+    assert isinstance(got.error, AllModelsFailedError)
+    assert scene.models == ["small", "small", "large"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from tierwise.admission import FIRST, GRACE, GROWTH, LONGEST, OnStateLoss
+from tierwise.admission import GRACE, OnStateLoss
 from tierwise.effects import Effect, Effects, Sleep
 from tierwise.errors import (
     ConfigError,
@@ -26,6 +26,9 @@ __all__ = ["LEASE", "MOST_KEPT", "Keyed"]
 
 LEASE = 600.0
 """Seconds after which it is unknown what came of a run that has no deadline."""
+
+_FIRST, _GROWTH, _LONGEST = 0.01, 1.5, 0.25
+"""How many seconds one who waits for a run pauses before asking again: at first, times that, at most."""
 
 MOST_KEPT = 1_000_000
 """The longest reply that is kept, in characters of its JSON."""
@@ -114,7 +117,7 @@ class Keyed:
         left = self.remaining()
         lease = LEASE if left is None else left + GRACE
         ask = Begin(self.key, fingerprint(self.task), self.run_id, lease, self.task.retry_unknown)
-        pause = FIRST * (1 + fraction(self.run_id))
+        pause = _FIRST * (1 + fraction(self.run_id))
         while True:
             said = yield from self._asked(ask)
             if said is None or said.state == "new":
@@ -122,7 +125,7 @@ class Keyed:
             if said.state == "done":
                 return said.body
             yield Sleep(min(pause, self._patience(said)))
-            pause = min(pause * GROWTH, LONGEST)
+            pause = min(pause * _GROWTH, _LONGEST)
 
     def _asked(self, ask: Begin) -> Effects[Once | None]:
         try:

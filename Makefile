@@ -78,6 +78,10 @@ bench-adapters: $(foreach env,core langgraph crewai pydantic-ai,.venvs/$(env)/.r
 	$(UV) pip install --quiet --python .venvs/bench-adapters cascadeflow langchain-core pydantic-ai-slim pytest pytest-benchmark
 	.venvs/core/bin/python benchmarks/adapters.py
 
+.PHONY: storm
+storm: .venvs/core/.ready ## Send 5,000 calls through a provider that fails at random, kill a process, and check what must hold
+	.venvs/core/bin/python benchmarks/storm
+
 .PHONY: lock
 lock: $(UV) ## Resolve every environment anew and write requirements/
 	@mkdir -p requirements

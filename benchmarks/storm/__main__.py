@@ -1,6 +1,6 @@
 """A storm: thousands of calls through a provider that fails at random, from two processes, one of which is killed.
 
-    python benchmarks/storm [--calls 5000] [--in-flight 50] [--share 0.3] [--seed N] [--redis [URL]]
+    python benchmarks/storm [--calls 5000] [--in-flight 50] [--share 0.3] [--seed N] [--grace 30] [--redis [URL]]
 
 Questions are asked through a cascade over three models with every limit (two budgets, circuit breaker, retries, rate
 limit), with a ledger in SQLite, and the state in SQLite or on a Redis server: sync and async, whole and streamed; one
@@ -19,6 +19,7 @@ from pathlib import Path
 
 from storm import Storm
 from tally import checks, table
+from tierwise.admission import GRACE
 from tierwise.testing.provider import LoopbackProvider
 from tierwise.testing.redis import RedisServer
 from wiring import Place
@@ -30,6 +31,7 @@ def main() -> int:
     parser.add_argument("--in-flight", type=int, default=50)
     parser.add_argument("--share", type=float, default=0.3, help="how many of the provider's answers are faults")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
+    parser.add_argument("--grace", type=float, default=GRACE, help="seconds that a reservation outlives its deadline")
     parser.add_argument("--redis", nargs="?", const="", help="keep the state on a Redis server: this one, or its own")
     args = parser.parse_args()
     with ExitStack() as stack:
@@ -38,7 +40,7 @@ def main() -> int:
         if args.redis is not None:
             store = args.redis or stack.enter_context(RedisServer()).url
         provider = stack.enter_context(LoopbackProvider())
-        place = Place(provider.url, str(folder / "ledger.db"), store, args.calls)
+        place = Place(provider.url, str(folder / "ledger.db"), store, args.calls, args.grace)
         print(
             f"{args.calls:,} questions, {args.in_flight} in flight, {args.share:.0%} faults, seed {args.seed}, "
             f"state on {'SQLite' if args.redis is None else 'Redis'}",

@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from decimal import Decimal
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,10 @@ from tierwise.ids import new_id
 from tierwise.ledger import SQLiteLedger
 from tierwise.limits import Call
 from tierwise.state import Denied, Slot, State
-from tierwise.testing.provider import LoopbackProvider
+from tierwise.testing.provider import LoopbackProvider, RecordedCall
 from tierwise_ollama import OllamaBackend
 from weather import Weather, number_of
-from wiring import FLEET, LONGEST_LEASE, MODELS, PATIENCE, RATE, THRIFTY, Place
+from wiring import FLEET, MODELS, PATIENCE, RATE, THRIFTY, Place
 
 __all__ = ["Storm"]
 
@@ -134,7 +135,7 @@ class Storm:
             self._ask()
             counts.seconds = time.monotonic() - began
             ended = time.monotonic()
-            while (reserved := watcher.look()) and time.monotonic() < ended + LONGEST_LEASE:
+            while (reserved := watcher.look()) and time.monotonic() < ended + self._place.longest_lease:
                 time.sleep(0.2)
             counts.leases = time.monotonic() - ended
             counts.reserved, counts.places = reserved, _taken(state)
@@ -167,11 +168,19 @@ class Storm:
             self._counts.rows = ledger.rows()
         self._counts.faults = self._weather.counts
         prices = {model.name: model.price for model in FLEET.models}
-        for call in self._provider.calls:
+        calls = self._provider.calls
+        self._counts.peaks = {model: _most_at_once([call for call in calls if call.model == model]) for model in MODELS}
+        for call in calls:
             self._counts.reached[str(number_of(call)), call.model] += 1
             price = prices[call.model]
             assert price is not None
             self._counts.billed += (price.input * call.billed_input + price.output * call.billed_output) / 1_000_000
+
+
+def _most_at_once(calls: Sequence[RecordedCall]) -> int:
+    """How many calls were under way at once, at most."""
+    changes = sorted([(call.started, 1) for call in calls] + [(call.ended or sys.maxsize, -1) for call in calls])
+    return max(accumulate(change for _, change in changes), default=0)
 
 
 def _taken(state: State) -> int:

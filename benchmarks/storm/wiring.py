@@ -22,6 +22,7 @@ from tierwise import (
     Router,
     Task,
     Tier,
+    admission,
 )
 from tierwise.flow import Outcome
 from tierwise.ledger import SQLiteLedger
@@ -29,11 +30,10 @@ from tierwise.state import RedisState, SQLiteState, State
 from tierwise_ollama import OllamaBackend, Timeouts
 from weather import UNSURE
 
-__all__ = ["DEADLINE", "FLEET", "LONGEST_LEASE", "MODELS", "RATE", "THRIFTY", "Counted", "Place", "question"]
+__all__ = ["DEADLINE", "FLEET", "MODELS", "RATE", "THRIFTY", "Counted", "Place", "question"]
 
 DEADLINE = 8.0
-LONGEST_LEASE = DEADLINE + 30.0
-"""Seconds: a reservation outlives the deadline of its call by as much."""
+"""Seconds that a question may take."""
 
 PATIENCE = 60.0
 """Seconds that a process waits for state and ledger: the machine may be busy with anything."""
@@ -41,7 +41,7 @@ PATIENCE = 60.0
 THRIFTY = "team:thrifty"
 """The tag of every fifth question: its budget pays for about half of them."""
 
-_COST = Decimal("0.000011")
+_COST = Decimal("0.000028")
 """About what a question costs, in USD."""
 
 FLEET = Fleet(
@@ -112,17 +112,25 @@ class Place:
     """Where the state is: a file, or the address of a Redis server."""
     calls: int
     """How many questions are asked."""
+    grace: float = admission.GRACE
+    """Seconds that a reservation outlives the deadline of its call."""
+
+    @property
+    def longest_lease(self) -> float:
+        """Seconds."""
+        return DEADLINE + self.grace
 
     @property
     def budgets(self) -> tuple[Budget, Budget]:
         return (
-            Budget(usd=_COST * self.calls * 4, name="all"),
+            Budget(usd=_COST * self.calls, name="all"),
             Budget(usd=_COST * self.calls / 10, name="thrifty", tag=THRIFTY),
         )
 
     @contextmanager
     def opened(self) -> Generator[tuple[Router, Counted]]:
         """A router over that state and that ledger."""
+        admission.GRACE = self.grace
         with SQLiteLedger(self.ledger, on_error="raise") as ledger, closing(self._state()) as state:
             yield self._router(ledger, state), state
 
@@ -137,7 +145,7 @@ class Place:
             policy=Always("small"),
             strategy=Cascade(sure),
             backends={"ollama": OllamaBackend(self.provider, timeouts=Timeouts(first_token=2.0, idle=1.0))},
-            limits=[*self.budgets, CircuitBreaker(failures=4, cooldown=0.1, longest=1.0, probe=5.0), RATE],
+            limits=[*self.budgets, CircuitBreaker(failures=5, cooldown=0.1, longest=1.0, probe=5.0), RATE],
             retry=Retry(total=3, each=1, pause=0.1, longest=1.0),
             ledger=ledger,
             state=state,

@@ -32,8 +32,9 @@ LEASE = 600.0
 PLACE = 3.0
 """Seconds for which a call that waits keeps its place in a line when it does not ask again in time: it may be dead."""
 
-FIRST, GROWTH, LONGEST = 0.01, 1.5, 0.25
-"""How many seconds a call pauses before it asks a shared state again, at least: at first, times that, at most."""
+GROWTH, MOST_TIMES, LONGEST = 1.5, 5.0, 0.25
+"""A call that asks a shared state again waits that many times longer each time, up to so many times what the state
+advised, and by no more than so many seconds."""
 
 GRACE = 30.0
 """Seconds that a reservation outlives its call's deadline."""
@@ -57,7 +58,7 @@ class _Queue:
     def __init__(self, call_id: str) -> None:
         self.call_id = call_id
         self._began = time.monotonic()
-        self._pause = FIRST
+        self._times = 1.0
         self._share = fraction(call_id)
 
     @property
@@ -67,9 +68,9 @@ class _Queue:
 
     def pause(self, soonest: float) -> float:
         """Seconds until it asks again: not before it is worth it, and not at the same moment as all others."""
-        pause = max(soonest, self._pause)
-        self._pause = min(self._pause * GROWTH, LONGEST)
-        return pause + self._share * min(pause, LONGEST) / 2
+        more = min(soonest * (self._times - 1.0 + self._share), LONGEST)
+        self._times = min(self._times * GROWTH, MOST_TIMES)
+        return soonest + more
 
 
 @dataclass(slots=True, eq=False)

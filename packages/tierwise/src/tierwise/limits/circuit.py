@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -145,8 +144,10 @@ class CircuitBreaker(Limit):
         return keys
 
     def _keys_of(self, provider: str, model: str, place: str, credential: str | None) -> tuple[str, ...]:
+        from hashlib import blake2b
+
         # Hashed: an address may hold a password.
-        way = hashlib.blake2b(f"{place}\0{credential}".encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+        way = blake2b(f"{place}\0{credential}".encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
         own = f"{self._model_prefix}{model}:{way}"
         return (own,) if credential is None else (own, f"{self._credential_prefix}{provider}:{credential}")
 

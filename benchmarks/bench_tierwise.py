@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, Sp
 from tasks import LENGTHS, STEPS, request
 from tierwise import (
     Always,
-    Budget,
     Cascade,
     Fleet,
     Message,
@@ -40,8 +38,6 @@ from tierwise.policies import Complexity
 SMALL = ModelSpec("local:small", price=Price(0, 0), trust="local")
 LARGE = ModelSpec("local:large", price=Price(3, 15), trust="local")
 FLEET = Fleet([Tier("small", SMALL), Tier("large", LARGE)])
-PRICED = Fleet([Tier("small", replace(SMALL, price=Price("0.1", "0.4"))), Tier("large", LARGE)])
-"""What costs nothing is not counted by a budget in USD."""
 SHORT = request(150)
 
 
@@ -83,13 +79,11 @@ def router(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Router]:
         tracers, meters = TracerProvider(), MeterProvider([InMemoryMetricReader()])
         tracers.add_span_processor(SimpleSpanProcessor(Discarding()))
         yield make(telemetry=Telemetry(tracer_provider=tracers, meter_provider=meters))
-    elif request.param == "limited":
-        yield make(PRICED, limits=[Budget(usd=1_000, per="day"), Budget(usd=1, per="run")])
     else:
         yield make()
 
 
-ROUTERS = pytest.mark.parametrize("router", ["off", "durable", "traced", "limited"], indirect=True)
+ROUTERS = pytest.mark.parametrize("router", ["off", "durable", "traced"], indirect=True)
 
 
 def measure(benchmark: Any, function: Callable[[], Any]) -> None:

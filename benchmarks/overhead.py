@@ -15,6 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from added import KINDS, ON_REDIS, added
 from rich.console import Console
 from rich.table import Table
 from tasks import STEPS
@@ -23,7 +24,7 @@ HERE = Path(__file__).parent
 ENVIRONMENTS = HERE.parent / ".venvs"
 RIVALS = {"cascadeflow": "bench-cascadeflow", "litellm": "bench-litellm"}
 
-ROUTERS = {"off": "ledger off", "durable": "ledger durable", "traced": "telemetry on", "limited": "limits on"}
+ROUTERS = {"off": "ledger off", "durable": "ledger durable", "traced": "telemetry on"}
 """The routers of `bench_tierwise.py`, and what the table calls them."""
 
 Medians = dict[str, float]
@@ -95,6 +96,19 @@ def calls(console: Console, ours: Medians, rivals: dict[str, Medians | None]) ->
     console.print(table)
 
 
+def limits(console: Console) -> None:
+    """Prints what limits add to a routed call."""
+    table = Table(title="What limits add to a routed call, microseconds (median)", title_justify="left")
+    for column in ("", *KINDS):
+        table.add_column(column, justify="left" if not column else "right")
+    rows = dict(added())
+    for label, medians in rows.items():
+        table.add_row(label, *(f"{median:,.0f}" for median in medians))
+    console.print(table)
+    if ON_REDIS not in rows:
+        console.print("limits on Redis are not measured: there is no redis-server on the PATH")
+
+
 def main() -> None:
     """Measures and prints."""
     console = Console(width=110)
@@ -103,6 +117,7 @@ def main() -> None:
     decisions(console, ours, rivals["cascadeflow"])
     agents(console, ours)
     calls(console, ours, rivals)
+    limits(console)
     for name, medians in rivals.items():
         if medians is None:
             console.print(f"{name} is not measured: `make bench-rivals` installs it in an environment of its own")

@@ -177,7 +177,13 @@ GROUPS: Sequence[Group] = (
                 "The ledger's disk is full, its file locked or damaged",
                 'Calls still answer; the loss is logged and counted. With `on_error="raise"`, no row means no call',
             ),
-            Line(31, "The same request is sent twice under one key", "One call, one row", pending=True),
+            Line(
+                31,
+                "The same request is sent twice under one key",
+                "One call, one row; the second gets the first one's reply, also from another process. If the first was "
+                "killed in the middle: `UnknownOutcomeError`, for the provider may have billed. You say whether to "
+                "repeat",
+            ),
             Line(
                 32, "A mission is killed and resumed", "What is done is neither called nor billed again", pending=True
             ),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from typing import Any
 
@@ -17,6 +16,8 @@ def fingerprint(task: Task) -> str:
 
     Who asks, and in what bounds, is no part of it: a deadline may be longer the second time.
     """
+    import hashlib
+
     asked = {
         "messages": [_message(message) for message in task.messages],
         "tools": [tool.as_dict() for tool in task.tools],

@@ -23,6 +23,7 @@ from tierwise.errors import (
 from tierwise.flow import Attempt, Outcome
 from tierwise.idempotency import keyed
 from tierwise.idempotency.fingerprint import fingerprint
+from tierwise.observer import Ending, Unwatched
 from tierwise.state import MemoryState, Once
 from tierwise.testing import HANG, ScriptedBackend
 
@@ -330,3 +331,29 @@ def test_a_request_in_a_frameworks_own_form_has_no_key() -> None:
 
 def test_no_error_of_a_key_is_one_of_a_run() -> None:
     assert all(issubclass(error, IdempotencyError) for error in (KeyReusedError, InProgressError, UnknownOutcomeError))
+
+
+# Telemetry
+
+
+class Endings(Unwatched):
+    """Remembers how runs ended."""
+
+    def __init__(self) -> None:
+        self.seen: list[Ending] = []
+
+    def ended(self, ending: Ending) -> None:
+        self.seen.append(ending)
+
+
+@every_driver
+def test_what_a_reply_cost_is_told_once(drive: Driver) -> None:
+    endings = Endings()
+    made = router(ScriptedBackend({"*": "Paris."}, price=DEAR), telemetry=endings)
+    for _ in range(2):
+        drive(made, order())
+    first, second = endings.seen
+    assert first.reply is not None
+    assert second.reply is not None
+    assert (first.receipt, second.receipt.rows) == (first.reply.receipt, ())
+    assert second.reply.replayed

@@ -38,6 +38,7 @@ ORDER = [
     {"drive"},
     {"reply"},
     {"idempotency"},
+    {"answering"},
     {"router"},
     {"telemetry"},
     {"config"},

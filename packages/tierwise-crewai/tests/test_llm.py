@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from copy import copy
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -342,7 +343,7 @@ async def test_a_gate_stops_a_draft_while_it_is_written(
     provider.on("small", Reply(text="Let me think about that for a while.", stall_after=3, gate=threading.Event()))
     provider.on("large", Reply(tool_calls=[Call("weather", {"city": "Oslo"})]))
     llm = routed(stream="stream" in way)
-    llm._routed._strategy = Cascade(free_verifier(), gate=act_only())
+    llm._routed._setup = replace(llm._routed._setup, strategy=Cascade(free_verifier(), gate=act_only()))
     asked: dict[str, Any] = {"messages": "Rain?", "tools": [TOOL]}
     [call] = await llm.acall(**asked) if way.startswith("a") else llm.call(**asked)
     assert (call if isinstance(call, dict) else call.model_dump())["function"]["name"] == "weather"

@@ -67,7 +67,7 @@ class Counting(Limit):
 
 def nothing_is_held(made: Router) -> bool:
     """True if the router's state has no reservation left, of whatever kind."""
-    state = made._state
+    state = made.state
     assert isinstance(state, MemoryState)
     return state.held == 0
 

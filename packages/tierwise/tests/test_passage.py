@@ -137,7 +137,7 @@ def test_a_latency_is_not_learnt_from_a_call_that_was_left() -> None:
     made = router(backend)
     with made.stream("q") as stream:
         next(iter(stream))
-    assert made._state.latency("x:small") is None
+    assert made.state.latency("x:small") is None
 
 
 async def test_cancelling_a_stream_closes_its_call() -> None:

@@ -366,7 +366,7 @@ async def test_a_deadline_ends_the_run_and_closes_the_call() -> None:
 def test_a_session_remembers_the_tier_that_answered() -> None:
     made = router(named, strategy=Cascade(long_enough))
     made.run("hi", session="s")
-    kept = made._state.session_tier("s")
+    kept = made.state.session_tier("s")
     assert kept == ("medium", 1000)
 
 

@@ -136,7 +136,7 @@ _JOURNAL = _Journal()
 def ran(place: Place, run_id: str, router: Router) -> None:
     """Writes down that the kickoffs which a call is part of made a run."""
     if place.kickoffs:
-        _JOURNAL.ran(place.kickoffs, (run_id, router._ledger))
+        _JOURNAL.ran(place.kickoffs, (run_id, router.ledger))
 
 
 class Running:
@@ -199,7 +199,7 @@ def receipt_of(router: Router, *results: Any) -> Receipt:
             runs.append(result.run_id)
             continue
         made = _JOURNAL.runs(result)
-        mine = [run_id for run_id, ledger in made or () if ledger is router._ledger]
+        mine = [run_id for run_id, ledger in made or () if ledger is router.ledger]
         if not mine:
             why = "no call was routed by this router in it" if made is not None else "it came of no kickoff here"
             raise ConfigError(

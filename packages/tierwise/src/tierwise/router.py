@@ -3,58 +3,47 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Generator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, closing, contextmanager
 from copy import copy
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tierwise import drive
 from tierwise.admission import OnStateLoss
-from tierwise.backends.base import replay
+from tierwise.answering import Answering, Setup, made_before
 from tierwise.backends.registry import BackendLike, Backends
-from tierwise.context import Context, Decision, resolve
-from tierwise.effects import aperform, perform
-from tierwise.errors import AllModelsFailedError, ConfigError, RejectedError, RunError, StateError
+from tierwise.context import Decision, resolve
+from tierwise.errors import ConfigError
 from tierwise.fleet.fleet import Fleet, Tier
 from tierwise.fleet.model import ModelSpec
 from tierwise.fleet.pricing import Pricing
-from tierwise.flow import Chunk, Decided, Flow, Outcome, note
-from tierwise.idempotency import Again, Keyed, packed
 from tierwise.ledger.base import Ledger
 from tierwise.ledger.memory import MemoryLedger
-from tierwise.ledger.recall import recalled
 from tierwise.ledger.receipt import Receipt
-from tierwise.ledger.rows import Row
-from tierwise.limits import Budget, BudgetScope, Limit, Retry, Spending
-from tierwise.limits.base import named_apart
-from tierwise.limits.rate import implied
-from tierwise.limits.scope import OwnBudget, enclosing, read
-from tierwise.observer import UNWATCHED, Ending, Observer, shielded
-from tierwise.policies.base import PolicyLike, as_policy, sound
+from tierwise.limits.base import Limit, named_apart
+from tierwise.limits.implied import implied
+from tierwise.observer import Observer, shielded
+from tierwise.policies.base import Policy, PolicyLike, as_policy
 from tierwise.policies.default import default_policy
-from tierwise.reply import AsyncReplyStream, Reply, ReplyStream, Status
-from tierwise.run import MOST_CALLS, Run
-from tierwise.schema import parse_output
-from tierwise.state import MemoryState, State
-from tierwise.strategies.base import Strategy, with_verdict
+from tierwise.reply import AsyncReplyStream, Reply, ReplyStream
+from tierwise.run import MOST_CALLS
+from tierwise.state import State
+from tierwise.strategies.base import Strategy
 from tierwise.strategies.cascade import Cascade
-from tierwise.strategies.downgrade import within_budget
 from tierwise.task import Prompt, Task
-from tierwise.values import evolve
 from tierwise.verifiers.default import free_verifier
 
 if TYPE_CHECKING:
     from tierwise.backends.base import Backend
+    from tierwise.limits import Budget, BudgetScope, Retry, Spending
 
 __all__ = ["Router"]
 
 _DAY = 86_400.0
 """Seconds."""
-
-_OPEN = Decision("", pending=True)
-_STATUS: Mapping[str, Status] = {"accept": "verified", "reject": "rejected", "abstain": "unverified"}
 
 
 class Router:
@@ -104,36 +93,31 @@ class Router:
         keep_replies: float = _DAY,
         telemetry: Observer | None = None,
     ) -> None:
-        self._policy = as_policy(policy) if policy is not None else default_policy()
-        self._strategy = strategy if strategy is not None else Cascade()
         if max_calls < 1:
             raise ConfigError(f"max_calls={max_calls!r} must be one or more", setting="max_calls", value=max_calls)
         if not keep_replies > 0:
             raise ConfigError(
                 f"keep_replies={keep_replies!r} must be above zero", setting="keep_replies", value=keep_replies
             )
-        self._keep_replies = keep_replies
-        self._limits = named_apart((*limits, *implied(fleet.models, limits)))
-        self._retry = retry
-        self._max_calls = max_calls
-        self._ledger = _ledger(ledger)
-        self._state: State = state if state is not None else MemoryState()
-        self._on_state_loss: OnStateLoss = on_state_loss
-        self._observer = shielded(telemetry)
-        self._free = free_verifier()
-        for ref in self._policy.refs():
-            fleet.tier(ref, where="policy")
-        for ref in self._policy.model_refs():
-            resolve(fleet, ref, where="policy")
-        for ref in self._strategy.refs():
-            resolve(fleet, ref, where="strategy")
-        self._use(fleet, Backends(backends))
-
-    def _use(self, fleet: Fleet, backends: Backends) -> None:
-        self._backends = backends
-        self.fleet = backends.label(fleet)
-        self._pricing = Pricing(self.fleet)
-        self._unlabelled = fleet
+        self._fleet = fleet
+        called = Backends(backends)
+        labelled = called.label(fleet)
+        self._setup = Setup(
+            fleet=labelled,
+            policy=_checked_policy(policy, fleet),
+            strategy=_checked_strategy(strategy, fleet),
+            free=free_verifier(),
+            backends=called,
+            pricing=Pricing(labelled),
+            limits=named_apart((*limits, *implied(fleet.models, limits))),
+            retry=retry,
+            max_calls=max_calls,
+            ledger=_ledger(ledger),
+            state=state if state is not None else _memory(),
+            on_state_loss=on_state_loss,
+            keep_replies=keep_replies,
+            observer=shielded(telemetry),
+        )
 
     @classmethod
     def simple(
@@ -168,14 +152,26 @@ class Router:
         return load(path).router(**options)
 
     @property
+    def fleet(self) -> Fleet:
+        """The models, with the backends' own trust labels and prices where the user gave none."""
+        return self._setup.fleet
+
+    @property
+    def ledger(self) -> Ledger:
+        """Where every call is kept, shared by all routers that `using` makes of this one."""
+        return self._setup.ledger
+
+    @property
     def state(self) -> State:
         """What is remembered between runs, shared by all routers that `using` makes of this one."""
-        return self._state
+        return self._setup.state
 
     def using(self, backend: Backend) -> Router:
         """The same router (policy, strategy, limits, ledger, state) with another backend for every model."""
         other = copy(self)
-        other._use(self._unlabelled, Backends({"*": backend}))
+        called = Backends({"*": backend})
+        labelled = called.label(self._fleet)
+        other._setup = replace(self._setup, fleet=labelled, backends=called, pricing=Pricing(labelled))
         return other
 
     def decide(self, task: Task | Prompt, **fields: Any) -> Decision:
@@ -185,8 +181,9 @@ class Router:
             RoutingError: No model may or can take the task.
         """
         asked = Task.of(task, **fields)
-        context = self._context(asked)
-        return self._settled(_made_before(asked) or self._policy.decide(asked, context), context)
+        setup = self._setup
+        context = setup.context(asked)
+        return setup.settled(made_before(asked) or setup.policy.decide(asked, context), context)
 
     def run(self, task: Task | Prompt, **fields: Any) -> Reply:
         """Answers a task.
@@ -204,20 +201,20 @@ class Router:
             TooManyCallsError: The strategy asked for more calls than `max_calls`.
             IdempotencyError: The run cannot be made under the task's `idempotency_key`; nothing was called.
         """
-        session = _Session(self, Task.of(task, **fields))
-        with session.recorded(), session.once():
-            if session.given is None:
-                session.reply(drive.run(session.flow(), session.run))
-        return session.answer
+        answering = Answering(self._setup, Task.of(task, **fields))
+        with answering.recorded(), answering.once():
+            if answering.given is None:
+                answering.reply(drive.run(answering.flow(), answering.run))
+        return answering.answer
 
     async def arun(self, task: Task | Prompt, **fields: Any) -> Reply:
         """The async twin of `run`."""
-        session = _Session(self, Task.of(task, **fields))
-        with session.recorded():
-            async with session.aonce():
-                if session.given is None:
-                    session.reply(await drive.arun(session.flow(), session.run))
-        return session.answer
+        answering = Answering(self._setup, Task.of(task, **fields))
+        with answering.recorded():
+            async with answering.aonce():
+                if answering.given is None:
+                    answering.reply(await drive.arun(answering.flow(), answering.run))
+        return answering.answer
 
     @contextmanager
     def stream(self, task: Task | Prompt, **fields: Any) -> Generator[ReplyStream]:
@@ -227,18 +224,18 @@ class Router:
             StreamBrokenError: The stream died after something had been shown.
             TierwiseError: See `run`.
         """
-        session = _Session(self, Task.of(task, **fields))
-        with closing(session.chunks()) as chunks:
-            session.stream = ReplyStream(chunks, session.receipt)
-            yield session.stream
+        answering = Answering(self._setup, Task.of(task, **fields))
+        with closing(answering.chunks()) as chunks:
+            answering.stream = ReplyStream(chunks, answering.receipt)
+            yield answering.stream
 
     @asynccontextmanager
     async def astream(self, task: Task | Prompt, **fields: Any) -> AsyncGenerator[AsyncReplyStream]:
         """The async twin of `stream`."""
-        session = _Session(self, Task.of(task, **fields))
-        async with aclosing(session.achunks()) as chunks:
-            session.stream = AsyncReplyStream(chunks, session.receipt)
-            yield session.stream
+        answering = Answering(self._setup, Task.of(task, **fields))
+        async with aclosing(answering.achunks()) as chunks:
+            answering.stream = AsyncReplyStream(chunks, answering.receipt)
+            yield answering.stream
 
     def budget(self, usd: Decimal | float | str | None = None, **options: Any) -> BudgetScope:
         """A budget for all runs that begin in a `with` block, on top of every other: `with router.budget(usd=0.20):`.
@@ -253,7 +250,9 @@ class Router:
         Raises:
             ConfigError: See `Budget`.
         """
-        return BudgetScope(OwnBudget(usd=usd, **options), self._state)
+        from tierwise.limits.scope import BudgetScope, OwnBudget
+
+        return BudgetScope(OwnBudget(usd=usd, **options), self.state)
 
     def spending(
         self, budget: Budget, *, run: str = "", session: str | None = None, tag: str | None = None
@@ -266,7 +265,9 @@ class Router:
             session: The session whose account is read, where each has one.
             tag: The tag whose account is read, where each has one.
         """
-        return read(budget, budget.scope(time.time(), run=run, session=session, tag=tag), self._state)
+        from tierwise.limits.scope import read
+
+        return read(budget, budget.scope(time.time(), run=run, session=session, tag=tag), self.state)
 
     def receipt(self, *run_ids: str, session: str | None = None) -> Receipt:
         """One receipt over several runs, e.g. all those that one run of an agent made.
@@ -281,230 +282,31 @@ class Router:
         Raises:
             LedgerError: The ledger cannot be read, or it has no such run or session.
         """
-        return self._bill(recalled(self._ledger, run_ids, session))
+        from tierwise.ledger.recall import recalled
 
-    def _bill(self, rows: Iterable[Row]) -> Receipt:
-        return Receipt.of(rows, pricing=self._pricing, baseline=self.fleet.baseline)
-
-    def _context(self, task: Task) -> Context:
-        return Context.of(self.fleet, task, self._state, self._pricing, self._resting)
-
-    def _resting(self, model: ModelSpec) -> float | None:
-        """Seconds for which a limit is known to refuse the model."""
-        backend = self._backends.find(model.provider)
-        rests = [None if backend is None else limit.rest(model, backend, self._state) for limit in self._limits]
-        return max((seconds for seconds in rests if seconds is not None), default=None)
-
-    def _settled(self, decision: Decision | None, context: Context) -> Decision:
-        decision = sound(decision)
-        if decision is None:
-            decision = Decision(context.ladder[0].name, rule="default", reason="no rule applies: the lowest tier tries")
-        if decision.pending:
-            return decision
-        self.fleet.tier(decision.tier, where=f"policy {decision.rule}")
-        if decision.then is not None:
-            self.fleet.tier(decision.then, where=f"policy {decision.rule}")
-        if context.available(decision.tier) is not None:
-            return decision
-        first = context.starting(decision).climb(gated=True)[0].name
-        why = f"{decision.tier} -> {first}: bounds, trust or capabilities rule {decision.tier} out"
-        return evolve(decision, tier=first, model=None, adjusted=(*decision.adjusted, why))
+        return self._setup.bill(recalled(self.ledger, run_ids, session))
 
 
-class _Session:
-    """One run of one task."""
-
-    stream: ReplyStream | AsyncReplyStream
-
-    def __init__(self, router: Router, task: Task) -> None:
-        self._router = router
-        self._task = task
-        self._decision = _OPEN
-        self.given: Reply | None = None
-        """The reply, once there is one; at the beginning already where it was kept under the task's key."""
-        self.run = Run(
-            task,
-            backends=router._backends,
-            pricing=router._pricing,
-            ledger=router._ledger,
-            state=router._state,
-            limits=(*router._limits, *enclosing(router._state)),
-            retry=router._retry,
-            max_calls=router._max_calls,
-            on_state_loss=router._on_state_loss,
-            observer=router._observer,
-        )
-        self._keyed = self._with_key(task.idempotency_key)
-
-    @property
-    def answer(self) -> Reply:
-        """The reply, when the run is over."""
-        assert self.given is not None  # noqa: S101 - a run that has none has raised
-        return self.given
-
-    def _with_key(self, key: str | None) -> Keyed | None:
-        if key is None:
-            return None
-        router, run = self._router, self.run
-        return Keyed(
-            key, self._task, run.run_id, router._keep_replies, router._on_state_loss, run.remaining, run.record.take
-        )
-
-    def flow(self) -> Flow[Outcome]:
-        router, task = self._router, self._task
-        context = router._context(task)
-        for model in (model for tier in context.ladder for model in tier.models):
-            router._backends.get(model)  # what is not installed is told before anything is called, and paid
-        decided = _made_before(task) or (yield from router._policy.flow(task, context))
-        decision = router._settled(decided, context)
-        self._decision = decision
-        yield from note(Decided(decision, context))
-        outcome = yield from within_budget(router._strategy.flow(task, context.starting(decision)), task, context)
-        if not outcome.ok:
-            raise AllModelsFailedError([outcome])
-        judged = outcome.verdict
-        if judged is None or (task.output_schema is not None and not judged.rejected):
-            outcome = yield from self._checked(outcome, context)
-        verdict = outcome.verdict
-        # What the strategy itself rejected before anyone saw it stays unseen; a live answer is out, and is marked.
-        unseen = judged is not None and not outcome.committed
-        if verdict is not None and verdict.rejected and (unseen or task.output_schema is not None):
-            raise RejectedError(outcome, verdict.summary)
-        return outcome
-
-    def _checked(self, outcome: Outcome, context: Context) -> Flow[Outcome]:
-        """The outcome with what can be said of it for free; a typed output that does not fit is always rejected."""
-        verdict = yield from self._router._free.flow(self._task, outcome, context)
-        if outcome.verdict is not None and not verdict.rejected:
-            return outcome
-        own = self._router._strategy.verifier
-        if verdict.result == "abstain" and own is not None:
-            said = own.check(self._task, outcome)
-            verdict = verdict if said.result == "abstain" else said
-        return (yield from with_verdict(outcome, verdict))
-
-    @contextmanager
-    def recorded(self) -> Generator[None]:
-        watch, raised = self.run.watch, None
-        watch.began()
-        try:
-            yield
-        except BaseException as error:
-            raised = error
-            if isinstance(error, RunError):
-                self.run.record.deliver(None)
-                error.attempts = self.run.record.rows
-                error.run_id = self.run.run_id
-            raise
-        finally:
-            if watch is not UNWATCHED:
-                # What a replayed reply cost was told when it was given first.
-                watch.ended(Ending(self._billed(), self.given, raised))
-
-    @contextmanager
-    def once(self) -> Generator[None]:
-        """Makes the run once under the task's key: what is kept under it is `given` at once, else kept at the end."""
-        keyed, state = self._keyed, self._router._state
-        if keyed is None:
-            yield
-            return
-        self._give_again(perform(keyed.begin(), state))
-        try:
-            yield
-        except BaseException as error:
-            if self.given is None:
-                perform(keyed.failed(error, self.run.record.rows), state)
-            raise
-        if not self.answer.replayed:
-            perform(keyed.kept(packed(self.answer)), state)
-            self._told_since()
-
-    @asynccontextmanager
-    async def aonce(self) -> AsyncGenerator[None]:
-        """The async twin of `once`."""
-        keyed, state = self._keyed, self._router._state
-        if keyed is None:
-            yield
-            return
-        self._give_again(await aperform(keyed.begin(), state))
-        try:
-            yield
-        except BaseException as error:
-            if self.given is None:
-                await aperform(keyed.failed(error, self.run.record.rows), state)
-            raise
-        if not self.answer.replayed:
-            await aperform(keyed.kept(packed(self.answer)), state)
-            self._told_since()
-
-    def _give_again(self, body: str | None) -> None:
-        if body is None:
-            return
-        try:
-            self.given = Again(self._task, self._router.fleet, self._router._bill).reply(body)
-        except (ValueError, KeyError, TypeError) as error:
-            raise StateError(
-                f"the reply kept under idempotency_key={self._task.idempotency_key!r} cannot be read: {error}"
-            ) from error
-
-    def _told_since(self) -> None:
-        """Puts into the reply what was said of the run when its reply was there already."""
-        self.given = evolve(self.answer, statements=tuple(self.run.record.statements))
-
-    def chunks(self) -> Generator[Chunk]:
-        with self.recorded():
-            with self.once():
-                if self.given is not None:
-                    yield replay(self.given.outcome)
-                else:
-                    with drive.opened(self.flow(), self.run) as opened:
-                        yield from opened
-                        self.reply(opened.outcome)
-            self.stream._reply = self.answer
-
-    async def achunks(self) -> AsyncGenerator[Chunk]:
-        with self.recorded():
-            async with self.aonce():
-                if self.given is not None:
-                    yield replay(self.given.outcome)
-                else:
-                    async with drive.aopened(self.flow(), self.run) as opened:
-                        async for chunk in opened:
-                            yield chunk
-                        self.reply(opened.outcome)
-            self.stream._reply = self.answer
-
-    def receipt(self) -> Receipt:
-        """Every call so far."""
-        return self.given.receipt if self.given is not None and self.given.replayed else self._billed()
-
-    def _billed(self) -> Receipt:
-        return self._router._bill(self.run.record.rows)
-
-    def reply(self, outcome: Outcome) -> None:
-        """Makes the reply of what the flow returned."""
-        task, run = self._task, self.run
-        run.record.deliver(outcome)
-        if task.session is not None:
-            prompt_tokens = (outcome.usage.input_tokens if outcome.usage else None) or task.estimated_tokens
-            self._router._state.keep_session(task.session, outcome.attempt.tier, prompt_tokens)
-        typed = task.output_schema is not None and not outcome.tool_calls
-        self.given = Reply(
-            outcome.text,
-            output=parse_output(task.output_schema, outcome.text) if typed else None,
-            tool_calls=outcome.tool_calls,
-            status=_STATUS[outcome.verdict.result if outcome.verdict else "abstain"],
-            decision=self._decision,
-            receipt=self.receipt(),
-            statements=tuple(run.record.statements),
-            run_id=run.run_id,
-            outcome=outcome,
-        )
+def _checked_policy(value: PolicyLike | None, fleet: Fleet) -> Policy:
+    policy = as_policy(value) if value is not None else default_policy()
+    for ref in policy.refs():
+        fleet.tier(ref, where="policy")
+    for ref in policy.model_refs():
+        resolve(fleet, ref, where="policy")
+    return policy
 
 
-def _made_before(task: Task) -> Decision | None:
-    """The decision that the task brings with it, unless it is still open."""
-    return None if task.decision is None or task.decision.pending else task.decision
+def _checked_strategy(value: Strategy | None, fleet: Fleet) -> Strategy:
+    strategy = value if value is not None else Cascade()
+    for ref in strategy.refs():
+        resolve(fleet, ref, where="strategy")
+    return strategy
+
+
+def _memory() -> State:
+    from tierwise.state import MemoryState
+
+    return MemoryState()
 
 
 def _ledger(value: Ledger | str | Path | None) -> Ledger:

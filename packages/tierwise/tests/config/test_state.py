@@ -27,7 +27,7 @@ def write(tmp_path: Path) -> Write:
 
 
 def state(path: Path, **overrides: Any) -> Any:
-    return load(path).router(backends={"*": str}, **overrides)._state
+    return load(path).router(backends={"*": str}, **overrides).state
 
 
 def test_the_store_is_the_one_that_is_named(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,7 +47,7 @@ def test_the_store_is_the_one_that_is_named(write: Write, tmp_path: Path, monkey
 @pytest.mark.parametrize("on_loss", ["fail_open", "fail_closed"])
 def test_what_a_lost_store_means(write: Write, on_loss: str) -> None:
     router = load(write(f'[state]\nstore = "memory"\non_loss = "{on_loss}"\n')).router(backends={"*": str})
-    assert router._on_state_loss == on_loss
+    assert router._setup.on_state_loss == on_loss
 
 
 @pytest.mark.parametrize(

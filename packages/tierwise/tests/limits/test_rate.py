@@ -339,10 +339,10 @@ def test_entries_of_one_model_share_its_limits() -> None:
 
 def test_what_a_fleet_names_holds_without_being_asked_for() -> None:
     named, plain = [model("a", requests_per_minute=1)], [model("a")]
-    assert [type(limit) for limit in router(ScriptedBackend({}), named)._limits] == [RateLimit]
-    assert router(ScriptedBackend({}), plain)._limits == ()
+    assert [type(limit) for limit in router(ScriptedBackend({}), named)._setup.limits] == [RateLimit]
+    assert router(ScriptedBackend({}), plain)._setup.limits == ()
     own = RateLimit(name="mine")
-    assert router(ScriptedBackend({}), named, limits=[own])._limits == (own,)
+    assert router(ScriptedBackend({}), named, limits=[own])._setup.limits == (own,)
     backend = Crowd()
     in_tasks(router(backend, [model("a", trust="local")], [model("b", concurrency=1)], policy=Always("t0")), [None] * 8)
     assert backend.most["a"] > 1, "no model is bounded that names no bound"

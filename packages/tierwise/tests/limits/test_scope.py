@@ -13,7 +13,7 @@ from tierwise import Budget, Fleet, ModelSpec, Price, Router, Single, Task, Tier
 from tierwise.errors import BudgetExceededError
 from tierwise.flow import Attempt, Outcome
 from tierwise.limits import Amount
-from tierwise.limits.scope import enclosing
+from tierwise.limits.enclosing import enclosing
 from tierwise.state import MemoryState
 from tierwise.strategies import Strategy
 from tierwise.testing import ScriptedBackend
@@ -96,7 +96,7 @@ def test_a_worker_thread_enters_the_budget_itself() -> None:
             made.run(PROMPT)
         made.run(PROMPT)
     assert budget.spent.usd == 10 * ONCE
-    assert enclosing(made._state) == ()
+    assert enclosing(made.state) == ()
 
 
 def test_a_thread_without_the_budget_does_not_count() -> None:
@@ -151,7 +151,7 @@ async def test_an_async_generator_may_be_closed_from_another_task() -> None:
 
     assert await asyncio.create_task(first()) == ONCE
     await begun.aclose()
-    assert enclosing(made._state) == ()
+    assert enclosing(made.state) == ()
 
 
 def test_routers_that_share_a_state_share_the_block_and_others_do_not() -> None:

@@ -217,9 +217,11 @@ def test_a_reservation_outlives_its_calls_deadline_and_no_longer() -> None:
 
 
 def test_how_models_did_is_remembered() -> None:
-    made = router(ScriptedBackend({"small": DOWN, "*": "good"}), Cascade(sure))
-    made.run("q")
-    state = made._state
-    assert state.error_rate("x:small") == pytest.approx(1.0, abs=0.5), "it fades"
+    now = 1000.0
+    state = MemoryState(clock=lambda: now)
+    router(ScriptedBackend({"small": DOWN, "*": "good"}), Cascade(sure), state=state).run("q")
+    assert state.error_rate("x:small") == 1.0
+    now += 60
+    assert state.error_rate("x:small") == 0.5, "it fades"
     assert state.error_rate("x:spare") == 0.0
     assert (state.latency("x:small"), state.latency("x:spare") is not None) == (None, True)

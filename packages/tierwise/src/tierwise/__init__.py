@@ -8,7 +8,6 @@ from tierwise.fleet import FREE, Fleet, ModelSpec, Price, Tier, Usage
 from tierwise.flow import Attempt, Outcome, Verdict
 from tierwise.lazy import lazily
 from tierwise.ledger import Receipt
-from tierwise.limits import Budget, CircuitBreaker, ModelLimits, RateLimit, Retry
 from tierwise.policies import (
     ActStep,
     AfterError,
@@ -28,6 +27,7 @@ from tierwise.verifiers import Judge, NotEmpty, NotRefusal, ValidOutput, ValidTo
 
 if TYPE_CHECKING:
     from tierwise.ledger import SQLiteLedger
+    from tierwise.limits import Budget, CircuitBreaker, ModelLimits, RateLimit, Retry
     from tierwise.policies import (
         Cheapest,
         Classifier,
@@ -46,6 +46,11 @@ else:
         __name__,
         {
             "SQLiteLedger": "ledger",
+            "Budget": "limits",
+            "CircuitBreaker": "limits",
+            "ModelLimits": "limits",
+            "RateLimit": "limits",
+            "Retry": "limits",
             "Cheapest": "policies",
             "Classifier": "policies",
             "Complexity": "policies",

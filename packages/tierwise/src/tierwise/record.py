@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from tierwise.backends.secrets import without_secrets
 from tierwise.context import Decision
 from tierwise.flow import Attempt, Decided, Judged, Moved, Note, Outcome, Purpose, Stated, Verdict
 from tierwise.ledger.base import Ledger
@@ -170,4 +169,6 @@ def _settled(row: Row, outcome: Outcome, source: str) -> Row:
 
 
 def _failed(row: Row, error: BaseException) -> Row:
+    from tierwise.backends.secrets import without_secrets
+
     return evolve(row, error_type=type(error).__name__, error=without_secrets(str(error)))

@@ -11,12 +11,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import count
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from tierwise.admission import Held, Limits, OnStateLoss
 from tierwise.backends.base import Backend
 from tierwise.backends.registry import Backends
-from tierwise.backends.repair import repaired
 from tierwise.counts import counted, never_billed
 from tierwise.deadline import Deadline
 from tierwise.effects import Effects, Paused, Sleep, abegun, aperform, begun, perform, withdrawn
@@ -35,12 +34,14 @@ from tierwise.ids import new_id
 from tierwise.ledger.base import Ledger
 from tierwise.ledger.rows import Row
 from tierwise.limits.base import Limit
-from tierwise.limits.retry import Retries, Retry
 from tierwise.observer import UNWATCHED, Observer
 from tierwise.record import Record
 from tierwise.state import Observed, State
 from tierwise.task import Task
 from tierwise.values import evolve
+
+if TYPE_CHECKING:
+    from tierwise.limits.retry import Retries, Retry
 
 __all__ = ["MOST_CALLS", "Admitted", "Run", "Ticket", "commits"]
 
@@ -100,7 +101,7 @@ class Run:
         self._deadline = deadline = Deadline(task.deadline, clock)
         # Nothing in a run refers back to it: so it is gone when it is done, and leaves the garbage collector no work.
         self._limits = Limits(limits, state, self.run_id, pricing, on_state_loss, deadline, self.record.take)
-        self._retries = Retries(retry)
+        self._retries = None if retry is None else _retries(retry)
         self._max_calls = max_calls
         self._calls = count(1)
         self._clock = clock
@@ -233,6 +234,8 @@ class Run:
         return Ticket(attempt, backend, self._clock(), row, held)
 
     def _readmission(self, failed: Outcome) -> Effects[Ticket | Outcome | None]:
+        if self._retries is None:
+            return None
         attempt = failed.attempt
         repeated = self._backends.get(attempt.model).client_retries(attempt.model)
         pause = self._retries.pause(failed, repeated=repeated, left=self.remaining())
@@ -272,7 +275,7 @@ class Run:
         if outcome.attempt is not ticket.attempt:
             outcome = evolve(outcome, attempt=ticket.attempt)
         try:
-            outcome = repaired(outcome)
+            outcome = _repaired(outcome)
             if outcome.repaired:
                 outcome = evolve(outcome, raw=ticket.backend.rebuilt(outcome))
             outcome, source = self._priced(ticket, outcome, first_token)
@@ -315,6 +318,21 @@ class Run:
             self.remaining()
         except DeadlineError as late:
             raise late from cause
+
+
+def _retries(retry: Retry) -> Retries:
+    from tierwise.limits.retry import Retries
+
+    return Retries(retry)
+
+
+def _repaired(outcome: Outcome) -> Outcome:
+    """The outcome with the tool calls that its text holds; without tools there is none to look for."""
+    if not outcome.attempt.task.tools:
+        return outcome
+    from tierwise.backends.repair import repaired
+
+    return repaired(outcome)
 
 
 def commits(outcome: Outcome) -> Outcome:

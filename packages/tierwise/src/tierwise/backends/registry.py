@@ -13,7 +13,6 @@ from tierwise.backends.base import Backend
 from tierwise.backends.function import FunctionBackend
 from tierwise.backends.work import WorkBackend
 from tierwise.errors import ConfigError, MissingExtraError, UnknownNameError
-from tierwise.fleet.discovery import KEYS
 from tierwise.fleet.fleet import Fleet
 from tierwise.fleet.model import ModelSpec
 from tierwise.flow import WORK, Attempt
@@ -106,6 +105,8 @@ def installed(provider: str, **options: Any) -> Backend:
 
 def _needing(model: ModelSpec) -> str:
     """What needs a package: the model, or its provider where that may be a slip: `qwen3:4b`, `olama:qwen3:4b`."""
+    from tierwise.fleet.discovery import KEYS
+
     known = ("ollama", *KEYS, *_installed())
     if model.provider in known:
         return f"model {model.id!r}"

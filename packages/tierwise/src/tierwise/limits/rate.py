@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -10,10 +10,11 @@ from tierwise.errors import ConfigError, RateLimitedError
 from tierwise.fleet.model import ModelSpec
 from tierwise.flow import Outcome
 from tierwise.limits.base import MOST_OUTPUT, Call, Limit
+from tierwise.limits.implied import SETTINGS
 from tierwise.limits.tokens import used
 from tierwise.state import Claim, Denied, Rate, Slot, Taken, Turn
 
-__all__ = ["ModelLimits", "RateLimit", "implied"]
+__all__ = ["ModelLimits", "RateLimit"]
 
 _MINUTE = 60.0
 
@@ -36,13 +37,10 @@ class ModelLimits:
     """Input and output together."""
 
     def __post_init__(self) -> None:
-        for name in _SETTINGS:
+        for name in SETTINGS:
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ConfigError(f"{name}={value!r} must be above zero", setting=name, value=value)
-
-
-_SETTINGS = ("concurrency", "requests_per_minute", "tokens_per_minute")
 
 
 class _Own(NamedTuple):
@@ -153,7 +151,7 @@ class RateLimit(Limit):
         named = [self._models.get(model.key), self._models.get(model.id)]
         given = [*named, model, self._models.get(model.provider), self._local if model.trust == "local" else None]
         figures: dict[str, Any] = {}
-        for setting in _SETTINGS:
+        for setting in SETTINGS:
             known = (getattr(source, setting) for source in given if source is not None)
             figures[setting] = next((figure for figure in known if figure is not None), None)
         return ModelLimits(**figures)
@@ -171,13 +169,6 @@ class RateLimit(Limit):
         own = _Own(model, limits, f"{prefix}:line" if limited else "", tuple(fixed), f"{prefix}:tokens")
         self._known[model.key] = own
         return own
-
-
-def implied(models: Iterable[ModelSpec], limits: Sequence[Limit]) -> Sequence[RateLimit]:
-    """The rate limit of a router that was given none, if a model of its fleet says what it is limited to."""
-    named = any(getattr(model, setting) is not None for model in models for setting in _SETTINGS)
-    given = any(isinstance(limit, RateLimit) for limit in limits)
-    return (RateLimit(local=None),) if named and not given else ()
 
 
 def _expected(call: Call, most: int) -> int:

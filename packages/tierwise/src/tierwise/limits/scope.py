@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextvars import ContextVar
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from tierwise.ids import new_id
 from tierwise.limits.budget import Budget, Unit
+from tierwise.limits.enclosing import entered
 from tierwise.limits.estimate import as_usd
 from tierwise.state import Balance, State
 
-__all__ = ["Amount", "BudgetScope", "OwnBudget", "Spending", "aread", "enclosing", "read"]
+__all__ = ["Amount", "BudgetScope", "OwnBudget", "Spending", "aread", "read"]
 
 _KEPT = 30 * 86_400.0
 """Seconds after its last use for which the account of a block is kept."""
-
-_entered: ContextVar[tuple[BudgetScope, ...]] = ContextVar("tierwise_budgets", default=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +70,15 @@ class BudgetScope:
         self.state = state
 
     def __enter__(self) -> BudgetScope:
-        _entered.set((*_entered.get(), self))
+        entered.set((*entered.get(), self))
         return self
 
     def __exit__(self, *_: object) -> None:
         # Not by a token: a generator, or an async one at its end, may leave in another context than it entered.
-        left = list(_entered.get())
+        left = list(entered.get())
         if self in left:
             left.remove(self)
-        _entered.set(tuple(left))
+        entered.set(tuple(left))
 
     @property
     def spending(self) -> Spending:
@@ -105,11 +103,6 @@ class BudgetScope:
     def remaining(self) -> Amount:
         """What further calls may take. Asks the state."""
         return self.spending.remaining
-
-
-def enclosing(state: State) -> tuple[Budget, ...]:
-    """The budgets of the `with` blocks that enclose the caller, outermost first, as far as this state keeps them."""
-    return tuple(dict.fromkeys(scope.limit for scope in _entered.get() if scope.state is state))
 
 
 def read(budget: Budget, scope: str, state: State) -> Spending:

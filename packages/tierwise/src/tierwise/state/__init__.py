@@ -19,14 +19,16 @@ from tierwise.state.claims import (
     Taken,
     Turn,
 )
-from tierwise.state.memory import MemoryState
-from tierwise.state.once import Once
 
 if TYPE_CHECKING:
+    from tierwise.state.memory import MemoryState
+    from tierwise.state.once import Once
     from tierwise.state.redis import RedisState
     from tierwise.state.sqlite import SQLiteState
 else:
-    __getattr__ = lazily(__name__, {"RedisState": "redis", "SQLiteState": "sqlite"})
+    __getattr__ = lazily(
+        __name__, {"MemoryState": "memory", "Once": "once", "RedisState": "redis", "SQLiteState": "sqlite"}
+    )
 
 __all__ = [
     "Balance",

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tierwise.state.claims import Balance, Claim, Denied, Granted, Observed, Taken
-from tierwise.state.once import Once
+
+if TYPE_CHECKING:
+    from tierwise.state.once import Once
 
 __all__ = ["State", "completed", "in_thread"]
 

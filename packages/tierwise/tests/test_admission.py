@@ -12,7 +12,7 @@ from tierwise import Cascade, Check, Task, Vote
 from tierwise.errors import AllModelsFailedError, LimitError, LimitStateError, StateError
 from tierwise.flow import Attempt, Outcome
 from tierwise.limits import Call, Limit
-from tierwise.state import Claim, Denied, Granted, MemoryState, Observed, Slot, Taken
+from tierwise.state import Claim, Denied, Granted, MemoryState, Observed, Slot, Spend, Taken
 from tierwise.strategies import Single
 from tierwise.testing import HANG, ScriptedBackend
 
@@ -31,6 +31,22 @@ class OneAtATime(Limit):
     def claims(self, call: Call) -> Sequence[Claim]:
         name = call.attempt.model.name
         return [Slot(name, size=1)] if name in self.models else []
+
+
+class Flat(Limit):
+    """An account from which each call takes the same."""
+
+    name = "flat"
+
+    def __init__(self, amount: int, cap: int = 100) -> None:
+        self.amount = amount
+        self.cap = cap
+
+    def claims(self, call: Call) -> Sequence[Claim]:
+        return [Spend("all", self.cap, self.amount)]
+
+    def taken(self, claim: Claim, outcome: Outcome, call: Call) -> Taken:
+        return self.amount
 
 
 class Crowd(ScriptedBackend):
@@ -183,6 +199,49 @@ def test_a_settlement_that_is_lost_costs_nobody_the_answer(drive: Driver, mode: 
     made = router(ScriptedBackend({"*": "good"}), Cascade(sure), limits=[Counting()], state=Lost("settle"))
     assert drive(made, Task("q")).answer is not None
     assert "a call could not be settled" in made.run("q").statements[0].text
+
+
+class TestASettlementThatIsLost:
+    def spent(self, state: MemoryState) -> int:
+        return state.balance("all").spent
+
+    @every_driver
+    def test_is_told_when_the_state_is_back(self, drive: Driver) -> None:
+        state = Lost("settle")
+        made = router(ScriptedBackend({"*": "good"}), limits=[Flat(3)], state=state)
+        for _ in range(2):
+            drive(made, Task("q"))
+        assert (self.spent(state), state.held) == (0, 2)
+        state.methods = ()
+        drive(made, Task("q"))
+        assert (self.spent(state), state.held) == (9, 0)
+        drive(made, Task("q"))
+        assert self.spent(state) == 12, "each is told once"
+
+    def test_holds_what_it_set_aside_until_then(self) -> None:
+        state = Lost("settle")
+        made = router(ScriptedBackend({"*": "good"}), limits=[Flat(3, cap=5)], state=state)
+        assert made.run("q").text == "good"
+        with pytest.raises(AllModelsFailedError, match="LimitError: flat"):
+            made.run("q")
+
+    def test_is_tried_again_once(self) -> None:
+        told: list[str] = []
+
+        class Choosy(MemoryState):
+            def settle(
+                self, call_id: str, claims: Sequence[Claim], taken: Sequence[Taken], observed: Observed | None = None
+            ) -> None:
+                told.append(call_id)
+                if call_id == told[0]:
+                    raise StateError("state at host:6379: not this one")
+                super().settle(call_id, claims, taken, observed)
+
+        made = router(ScriptedBackend({"*": "good"}), limits=[Flat(3)], state=Choosy())
+        for _ in range(3):
+            made.run("q")
+        assert told.count(told[0]) == 2
+        assert len(set(told)) == 3
 
 
 async def test_a_reservation_that_is_interrupted_is_given_back() -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 from tierwise.deadline import Deadline
 from tierwise.effects import Ask, Effects, Lift, Pause, Reserve, Settle
@@ -35,6 +36,9 @@ PLACE = 3.0
 GROWTH, MOST_TIMES, LONGEST = 1.5, 5.0, 0.25
 """A call that asks a shared state again waits that many times longer each time, up to so many times what the state
 advised, and by no more than so many seconds."""
+
+MOST_MISSED = 1_000
+"""How many settlements are kept for a state that is lost; then the oldest are forgotten."""
 
 GRACE = 30.0
 """Seconds that a reservation outlives its call's deadline."""
@@ -125,13 +129,30 @@ class Limits:
             claims = held.claims
             taken, broken = _taken(held, outcome)
         if claims or observed is not None:
-            try:
-                yield Settle(call_id, claims, taken, observed)
-            except StateError as error:
-                self._log(error)
-                self._say("a call could not be settled: what it took is not counted", error)
+            yield from self._settled(Settle(call_id, claims, taken, observed))
         if broken is not None:
             raise broken
+
+    def _settled(self, settle: Settle) -> Effects[None]:
+        """Tells the state; if it is lost, once more when it is back: what it cannot be told then is not counted."""
+        try:
+            yield settle
+        except StateError as error:
+            self._log(error)
+            if settle.claims:
+                settle = replace(settle, observed=None)  # to be told twice must not matter
+                _missed.setdefault(self.state, deque(maxlen=MOST_MISSED)).append(settle)
+                self._say("a call could not be settled: what it took is counted when the state is back", error)
+            return
+        missed = _missed.get(self.state) if _missed else None
+        while missed:
+            try:
+                yield missed.popleft()
+            except IndexError:  # another thread was faster
+                return
+            except StateError as error:
+                self._log(error)
+                return
 
     def _reserved(self, held: Held) -> Effects[int]:
         left, call = self.deadline.remaining(), held.call
@@ -225,3 +246,6 @@ def _taken(held: Held, outcome: Outcome) -> tuple[list[Taken], Exception | None]
 
 _logged: WeakSet[State] = WeakSet()
 """The states whose loss was logged."""
+
+_missed: WeakKeyDictionary[State, deque[Settle]] = WeakKeyDictionary()
+"""The settlements that states could not be told while they were lost."""

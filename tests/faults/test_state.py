@@ -8,14 +8,14 @@ import logging
 import sqlite3
 import subprocess
 from collections.abc import Callable, Generator, Iterator
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from tierwise import FREE, Budget, Fleet, ModelSpec, Reply, Router, Single, Tier
-from tierwise.errors import AllModelsFailedError, ConfigError, LimitStateError
+from tierwise import FREE, Budget, Cascade, CircuitBreaker, Fleet, ModelSpec, Reply, Router, Single, Tier
+from tierwise.errors import AllModelsFailedError, ConfigError, LimitStateError, TierwiseError
 from tierwise.ledger import SQLiteLedger
 from tierwise.state import RedisState, SQLiteState, State
 from tierwise.testing.provider import LoopbackProvider, Usage
@@ -24,6 +24,7 @@ from tierwise.testing.redis import RedisServer
 from tierwise_ollama import OllamaBackend
 
 from .programs import PATIENCE, go, line, soon, started
+from .scene import CANARY
 
 CAP = 1_000
 EACH = 20
@@ -137,10 +138,10 @@ def router(provider: LoopbackProvider, state: State, mode: Mode) -> Router:
     )
 
 
-def asked(router: Router, way: str) -> Reply:
+def asked(router: Router, way: str, prompt: str = "Say hello.", **fields: Any) -> Reply:
     if way == "run":
-        return router.run("Say hello.", session="s", max_output_tokens=20)
-    return asyncio.run(router.arun("Say hello.", session="s", max_output_tokens=20))
+        return router.run(prompt, session="s", max_output_tokens=20, **fields)
+    return asyncio.run(router.arun(prompt, session="s", max_output_tokens=20, **fields))
 
 
 @contextmanager
@@ -192,3 +193,71 @@ def test_fault_26_a_lost_store_means_what_was_chosen_and_comes_back(
     assert "calls are refused" in caplog.text or "calls go without limits" in caplog.text
     assert asked(asks, way).text == "Hello."
     assert state.balance(ACCOUNT).reserved == 0
+
+
+# Somebody reads the store
+
+
+PROMPT = "Tell me of the harbour-master's daughter."
+ANSWER = "She counts the herring-gulls."
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def read(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[State, Callable[[], bytes]]]:
+    """A state, and all bytes of its store."""
+    if request.param == "sqlite":
+        folder = tmp_path / "state"
+        folder.mkdir()
+        with SQLiteState(folder / "state.db") as state:
+            yield state, lambda: b"".join(file.read_bytes() for file in folder.iterdir())
+    else:
+        import redis
+
+        library: Any = redis
+        server: RedisServer = request.getfixturevalue("server")
+        with RedisState(server.url) as state, library.Redis.from_url(server.url) as client:
+            yield state, lambda: b"".join(_texts(client))
+
+
+def _texts(client: Any) -> Iterator[bytes]:
+    for key in client.scan_iter():
+        yield key
+        kind = client.type(key)
+        if kind == b"hash":
+            yield b"".join(part for pair in client.hgetall(key).items() for part in pair)
+        elif kind == b"zset":
+            yield b"".join(client.zrange(key, 0, -1))
+        else:
+            assert kind == b"string", kind
+            yield client.get(key)
+
+
+@pytest.mark.parametrize("way", ["run", "arun"])
+def test_fault_42_a_state_holds_no_words_and_no_credential(
+    provider: LoopbackProvider, read: Any, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state, contents = read
+    monkeypatch.setenv("OLLAMA_API_KEY", CANARY)
+    during: list[bytes] = []
+
+    def looked(answer: object) -> bool:
+        during.append(contents())
+        return False
+
+    provider.on("small", Said(text=ANSWER), Said(status=500, error=f"cannot read {PROMPT!r} with {CANARY}"))
+    provider.on("large", Said(status=401, error=f"bad key {CANARY}"))
+    asks = Router(
+        Fleet([Tier(name, ModelSpec(f"ollama:{name}", price=FREE, concurrency=2)) for name in ("small", "large")]),
+        strategy=Cascade(looked),
+        backends={"ollama": OllamaBackend(provider.url)},
+        limits=[Budget(tokens=9_999, name="each", per="session"), Budget(tokens=9_999, tag="team:"), CircuitBreaker()],
+        state=state,
+    )
+    for _ in range(2):
+        with suppress(TierwiseError):
+            asked(asks, way, PROMPT, tags=["team:b"])
+    kept = b"".join([*during, contents()]).decode("latin-1")
+    assert "each" in kept, "something is kept"
+    for word in (*PROMPT.split(), *ANSWER.split(), CANARY):
+        if len(word) > 4:
+            assert word not in kept

@@ -4,8 +4,9 @@
 
 Questions are asked through a cascade over three models with every limit (two budgets, circuit breaker, retries, rate
 limit), with a ledger in SQLite, and the state in SQLite or on a Redis server: sync and async, whole and streamed; about
-one in ten is left by its caller. Half-way one of the two processes is killed (SIGKILL), and another asks what it has not
-answered. At the end everything is counted, and what must hold is checked: if anything does not, the exit status is 1.
+one in ten is left by its caller. Half-way one of the two processes is killed (SIGKILL), and another asks what it has
+not answered. At the end everything is counted, and what must hold is checked: if anything does not, the exit status
+is 1.
 """
 
 from __future__ import annotations

@@ -19,7 +19,6 @@ from tierwise import ModelSpec, Reply, Router, Task
 from tierwise.backends import native_models
 from tierwise.errors import ConfigError
 from tierwise.ids import new_id
-from tierwise.values import evolve
 
 from tierwise_crewai.backend import CrewAIBackend, Request
 from tierwise_crewai.calls import Asked, Calls
@@ -72,7 +71,6 @@ class RoutedLLM(Calls, BaseLLM):
     _models: dict[str, BaseLLM] = PrivateAttr()
     _routed: Router = PrivateAttr()
     _aloud: bool = PrivateAttr()
-    _last: Place | None = PrivateAttr(default=None)
 
     def __init__(self, router: Router, *, models: Mapping[str, BaseLLM] | None = None, **fields: Any) -> None:
         options: dict[str, Any] = {"model": "tierwise", "provider": "tierwise", "router": router} | fields
@@ -166,7 +164,8 @@ class RoutedLLM(Calls, BaseLLM):
         messages = asked.listed
         before_hooks(self, asked, messages)
         history = to_core(messages)
-        place = self._placed(asked, acted=any(m.role == "tool" for m in history))
+        acted = any(m.role == "tool" for m in history)
+        place = place_of(asked.from_agent, asked.from_task, asked.response_model, acted=acted)
         request = Request(
             [(native, (known,)) for native, known in zip(messages, history, strict=True)],
             asked.tools,
@@ -190,18 +189,6 @@ class RoutedLLM(Calls, BaseLLM):
         if place.job is not None:
             fields["job"] = place.job
         return _Call(asked, messages, Task(history, **fields), place, aloud)
-
-    def _placed(self, asked: Asked, *, acted: bool) -> Place:
-        place = place_of(asked.from_agent, asked.from_task, asked.response_model, acted=acted)
-        if place.task_id is None:
-            return place
-        last = self._last
-        if asked.from_agent is not None:
-            self._last = place
-        elif last is not None and place.task_id == last.task_id:
-            # CrewAI converts an agent's answer, and asks for its last word, without saying whose it is.
-            return evolve(place, role=last.role, node=last.node)
-        return place
 
     def _given(self, reply: Reply, call: _Call) -> Any:
         asked = call.asked

@@ -84,7 +84,7 @@ def test_listeners_are_told_of_one_call_and_of_no_draft(
     started, completed = sorted(events, key=lambda event: event.emission_sequence)
     assert started.type == "llm_call_started"
     assert (completed.response, completed.model) == ("The large answer", "openai:large")
-    assert completed.finish_reason == "stop"
+    assert (completed.finish_reason, completed.response_id) == ("stop", "chatcmpl-3")
     assert completed.started_event_id == started.event_id
     assert completed.usage["completion_tokens"] == provider.calls[-1].billed_output
 

@@ -14,7 +14,7 @@ from tierwise import Reply as Answer
 from tierwise.errors import AllModelsFailedError, StreamBrokenError, UnknownNameError
 from tierwise.flow import GateAnswer, Prefix
 from tierwise.testing.provider import LoopbackProvider, Reply
-from tierwise_langgraph import RoutedChatModel
+from tierwise_langgraph import LangChainBackend, RoutedChatModel
 from tierwise_langgraph.history import from_core, to_core
 
 Make = Callable[..., RoutedChatModel]
@@ -39,6 +39,21 @@ def test_a_failure_of_the_small_tier_falls_back(
     [failed, answered] = replies[0].attempts
     assert (failed.error_type, failed.cost) == ("UnavailableError", 0)
     assert answered.reason == "fallback: small failed"
+
+
+def test_telemetry_is_told_the_server_and_the_provider_s_id_of_the_answer(
+    provider: LoopbackProvider, routed: Make, models: Any, replies: list[Answer]
+) -> None:
+    provider.on("large", Reply(text="The large answer"))
+    model = routed(task={"min_tier": "large"})
+    model.invoke("Why?")
+    list(model.stream("Why?"))
+    whole, streamed = (reply.outcome for reply in replies)
+    assert whole.response_id == "chatcmpl-1"
+    assert streamed.response_id is None  # its chunks have none, and LangChain's own id is none of the provider's
+    backend = LangChainBackend(dict(zip(("ollama:small", "openai:large"), models.values(), strict=True)))
+    assert backend.server(whole.attempt.model) == provider.openai_url
+    assert backend.server(ModelSpec("ollama:small")) == provider.url
 
 
 async def test_a_stream_falls_back_before_its_first_chunk(provider: LoopbackProvider, routed: Make) -> None:

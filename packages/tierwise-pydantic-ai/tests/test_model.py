@@ -28,6 +28,7 @@ from tierwise import Reply as Answer
 from tierwise import Router, SessionAffinity, Single
 from tierwise.errors import AllModelsFailedError, TrustError, UnknownNameError
 from tierwise.policies import AfterError
+from tierwise.telemetry import Telemetry
 from tierwise.testing.provider import Call, LoopbackProvider, Reply
 from tierwise_pydantic_ai import RoutedModel, receipt_of
 
@@ -184,6 +185,28 @@ async def test_a_trace_names_the_model_that_answered_and_counts_once(
     assert chat["gen_ai.response.model"] == "large"
     assert chat["gen_ai.request.model"] == "tierwise:small,large"
     assert chat["gen_ai.usage.output_tokens"] == provider.calls[1].billed_output
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_the_spans_of_a_router_lie_beneath_the_agent_s(
+    provider: LoopbackProvider, models: dict[str, Model], streamed: bool
+) -> None:
+    provider.on("small", Reply(text="Because."))
+    exporter = InMemorySpanExporter()
+    traced = TracerProvider()
+    traced.add_span_processor(SimpleSpanProcessor(exporter))
+    router = Router.simple(
+        small="ollama:small", large="openai:large", strategy=Single(), telemetry=Telemetry(tracer_provider=traced)
+    )
+    settings = InstrumentationSettings(tracer_provider=traced)
+    agent = Agent(InstrumentedModel(RoutedModel(router, models=models), settings))
+    await (text_of(agent) if streamed else agent.run("Why?"))
+    call, run, chat, *_ = exporter.get_finished_spans()
+    assert chat.name.startswith("chat tierwise:")
+    assert (call.parent, run.parent) == (run.context, chat.context)
+    said = dict(call.attributes or {})
+    assert f"http://{said['server.address']}:{said['server.port']}" == provider.url
+    assert said["gen_ai.response.id"] == "chatcmpl-1"
 
 
 def test_sync_runs_on_event_loops_of_their_own(provider: LoopbackProvider) -> None:

@@ -41,6 +41,9 @@ _SETTINGS: Mapping[str, Sequence[str]] = {
 }
 """A setting of ours, and the fields by which chat models know it."""
 
+_BASE_URLS = ("base_url", "openai_api_base", "anthropic_api_url", "api_base")
+"""The fields in which chat models keep their server's URL."""
+
 _FOR_TRACES = ("ls_structured_output_format", "structured_output_format")
 """Keywords that LangChain takes off before it calls a model; what is called here is behind that point."""
 
@@ -97,6 +100,11 @@ class LangChainBackend(NativeBackend):
         if not is_ollama(target):
             return False
         return runs_here(target.base_url or os.environ.get("OLLAMA_HOST") or "localhost", target.model)
+
+    def server(self, model: ModelSpec) -> str | None:
+        """See `Backend`. Known where the chat model was given a base URL."""
+        target = self._models[model.key]
+        return next((url for name in _BASE_URLS if isinstance(url := getattr(target, name, None), str)), None)
 
     def open(self, attempt: Attempt) -> AbstractContextManager[Iterator[Chunk]]:
         """See `Backend`."""
@@ -247,6 +255,7 @@ def _end(attempt: Attempt, parts: Sequence[ChatGenerationChunk]) -> Chunk:
         usage=outcome.usage,
         finish_reason=outcome.finish_reason,
         model=outcome.model,
+        response_id=outcome.response_id,
         visible=False,
         whole=message,
     )

@@ -169,7 +169,6 @@ class RoutedLLM(Calls, BaseLLM):
         request = Request(
             [(native, (known,)) for native, known in zip(messages, history, strict=True)],
             asked.tools,
-            asked.callbacks,
             asked.response_model,
             {name: value for name in _SETTINGS if (value := getattr(self, name)) is not None},
             self.stop_sequences,

@@ -265,14 +265,21 @@ def _merged(parts: Sequence[ChatGenerationChunk]) -> AIMessageChunk:
     """All pieces as one. Merging is dear, so those that are text alone are joined as text."""
     texts = [part.message.content for part in parts]
     plain = all(isinstance(text, str) for text in texts)
-    whole = parts[0] + [part for part in parts[1:] if not (plain and _is_text_alone(part))]
-    metadata = {**(whole.generation_info or {}), **whole.message.response_metadata}
-    changes: dict[str, Any] = {"response_metadata": metadata} | ({"content": "".join(map(str, texts))} if plain else {})
-    return cast("AIMessageChunk", whole.message).model_copy(update=changes)
+    first = cast("AIMessageChunk", parts[0].message)
+    kept = [part for part in parts if not (plain and _is_text_alone(part))] or [parts[0]]
+    whole = kept[0] + kept[1:] if len(kept) > 1 else kept[0]
+    message = cast("AIMessageChunk", whole.message)
+    metadata = {**first.response_metadata, **(whole.generation_info or {}), **message.response_metadata}
+    changes: dict[str, Any] = {"response_metadata": metadata, "id": first.id or message.id}
+    if plain:
+        changes["content"] = "".join(map(str, texts))
+    return message.model_copy(update=changes)
 
 
 def _is_text_alone(part: ChatGenerationChunk) -> bool:
     message = cast("AIMessageChunk", part.message)
     if part.generation_info or message.tool_call_chunks or message.usage_metadata or message.additional_kwargs:
+        return False
+    if message.name is not None:
         return False
     return message.response_metadata.keys() <= {"model_provider"}

@@ -29,7 +29,7 @@ from tierwise.limits.base import named_apart
 from tierwise.limits.rate import implied
 from tierwise.limits.scope import OwnBudget, enclosing, read
 from tierwise.observer import UNWATCHED, Ending, Observer, shielded
-from tierwise.policies.base import PolicyLike, as_policy, sound
+from tierwise.policies.base import Policy, PolicyLike, as_policy, sound
 from tierwise.policies.default import default_policy
 from tierwise.reply import AsyncReplyStream, Reply, ReplyStream, Status
 from tierwise.run import MOST_CALLS, Run
@@ -94,7 +94,6 @@ class Router:
         on_state_loss: OnStateLoss = "fail_closed",
         telemetry: Observer | None = None,
     ) -> None:
-        self._policy = as_policy(policy) if policy is not None else default_policy()
         self._strategy = strategy if strategy is not None else Cascade()
         if max_calls < 1:
             raise ConfigError(f"max_calls={max_calls!r} must be one or more", setting="max_calls", value=max_calls)
@@ -106,13 +105,17 @@ class Router:
         self._on_state_loss: OnStateLoss = on_state_loss
         self._observer = shielded(telemetry)
         self._free = free_verifier()
-        for ref in self._policy.refs():
-            fleet.tier(ref, where="policy")
-        for ref in self._policy.model_refs():
-            resolve(fleet, ref, where="policy")
+        self._obey(as_policy(policy) if policy is not None else default_policy(), fleet)
         for ref in self._strategy.refs():
             resolve(fleet, ref, where="strategy")
         self._use(fleet, Backends(backends))
+
+    def _obey(self, policy: Policy, fleet: Fleet) -> None:
+        for ref in policy.refs():
+            fleet.tier(ref, where="policy")
+        for ref in policy.model_refs():
+            resolve(fleet, ref, where="policy")
+        self._policy = policy
 
     def _use(self, fleet: Fleet, backends: Backends) -> None:
         self._backends = backends
@@ -157,10 +160,21 @@ class Router:
         """What is remembered between runs, shared by all routers that `using` makes of this one."""
         return self._state
 
-    def using(self, backend: Backend) -> Router:
-        """The same router (policy, strategy, limits, ledger, state) with another backend for every model."""
+    def using(self, backend: Backend | None = None, *, policy: PolicyLike | None = None) -> Router:
+        """The same router (fleet, strategy, limits, ledger, state), but for what is given.
+
+        Args:
+            backend: Calls every model.
+            policy: Decides who tries first.
+
+        Raises:
+            UnknownNameError: The policy names a tier or a model that the fleet does not have.
+        """
         other = copy(self)
-        other._use(self._unlabelled, Backends({"*": backend}))
+        if policy is not None:
+            other._obey(as_policy(policy), self.fleet)
+        if backend is not None:
+            other._use(self._unlabelled, Backends({"*": backend}))
         return other
 
     def decide(self, task: Task | Prompt, **fields: Any) -> Decision:

@@ -232,10 +232,10 @@ async def test_a_tool_that_waits_for_approval_goes_on_where_it_was(provider: Loo
     provider.on("small", Reply(tool_calls=[Call("pay", {"usd": 5}, id="call_1")]), Reply(text="Paid."))
     agent: Agent[None, Any] = Agent(routed(), output_type=[str, DeferredToolRequests])
 
-    @agent.tool_plain(requires_approval=True)
-    def pay(usd: int) -> str:  # pyright: ignore[reportUnusedFunction]
+    def pay(usd: int) -> str:
         return f"{usd} paid"
 
+    agent.tool_plain(requires_approval=True)(pay)
     first = await agent.run("Pay 5.")
     assert isinstance(first.output, DeferredToolRequests)
     assert [call.tool_name for call in first.output.approvals] == ["pay"]
@@ -271,12 +271,12 @@ async def test_a_tool_that_asks_for_a_retry_sends_the_next_step_up(
     provider.on("large", Reply(tool_calls=[Call("weather", {"city": "Oslo"})]), Reply(text="Rain."))
     agent: Agent[None, str] = Agent(routed(policy=AfterError() | SessionAffinity()))
 
-    @agent.tool_plain
-    def weather(city: str) -> str:  # pyright: ignore[reportUnusedFunction]
+    def weather(city: str) -> str:
         if city != "Oslo":
             raise ModelRetry(f"there is no {city}")
         return "Rain"
 
+    agent.tool_plain(weather)
     assert (await agent.run("The weather?")).output == "Rain."
     assert [(r.tier, r.decision.rule) for r in replies][:2] == [("small", "default"), ("large", "after error")]
 

@@ -50,13 +50,13 @@ TOOL: dict[str, Any] = {
 def events() -> Iterator[list[Any]]:
     """What CrewAI's listeners are told of calls."""
     seen: list[Any] = []
+
+    def told(source: Any, event: Any) -> None:
+        seen.append(event)
+
     with crewai_event_bus.scoped_handlers():
         for kind in (LLMCallStartedEvent, LLMCallCompletedEvent, LLMCallFailedEvent):
-
-            @crewai_event_bus.on(kind)
-            def told(source: Any, event: Any) -> None:  # pyright: ignore[reportUnusedFunction]
-                seen.append(event)
-
+            crewai_event_bus.on(kind)(told)
         yield seen
 
 

@@ -49,7 +49,7 @@ class RoutedLLM(Calls, BaseLLM):
 
     Give each agent an instance of its own over one router: a crew adds up the usage of each agent's LLM. That usage is
     of the accepted calls; receipts count all. CrewAI's listeners and hooks are told of one call for each routed one;
-    they see no draft and no judge.
+    they see no draft and no judge. Callbacks of a call are not used, as CrewAI's LLMs for providers use none either.
 
     Args:
         router: Decides which model answers.
@@ -239,6 +239,7 @@ def restored(*, additional_params: Mapping[str, Any], **fields: Any) -> RoutedLL
     return copy(living)
 
 
+# The only way by which CrewAI makes an LLM of what it dumped: without it, a copy of a planning crew has none.
 _LLM_TYPE_REGISTRY["tierwise"] = f"{__name__}.{restored.__name__}"
 
 

@@ -38,6 +38,7 @@ test-core: .venvs/core/.ready ## Test the core, the Ollama backend, the embedded
 
 .PHONY: test-%
 test-%: .venvs/%/.ready
+	.venvs/$*/bin/python -m tierwise_embedded fetch
 	.venvs/$*/bin/pyright --pythonpath .venvs/$*/bin/python packages/tierwise-$*
 	cd packages/tierwise-$* && ../../.venvs/$*/bin/pytest
 

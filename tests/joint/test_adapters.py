@@ -20,6 +20,7 @@ for _name, _value in {
 
 from crewai import LLM
 from langchain_openai import ChatOpenAI
+from pydantic import SecretStr
 from pydantic_ai import Agent, ModelMessage, ModelResponse, TextPart
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 from tierwise import Cascade, Fleet, ModelSpec, Outcome, Price, Router, SQLiteLedger, Tier
@@ -63,7 +64,7 @@ def test_a_draft_is_rejected_alike_in_each_and_all_share_the_ledger(
 ) -> None:
     monkeypatch.setenv("CREWAI_STORAGE_DIR", str(tmp_path))
     chat: Any = {
-        name: ChatOpenAI(model=name, base_url=provider.openai_url, api_key="none", max_retries=0)  # type: ignore[arg-type]
+        name: ChatOpenAI(model=name, base_url=provider.openai_url, api_key=SecretStr("none"), max_retries=0)
         for name in ("small", "large")
     }
     assert RoutedChatModel(router, models=chat).invoke(QUESTION).text == "Paris."

@@ -39,12 +39,12 @@ def crew_of(llm: RoutedLLM, tools: list[Any] | None = None, **options: Any) -> A
 def shown() -> Iterator[list[str]]:
     """The chunks that anyone who listens is shown."""
     seen: list[str] = []
+
+    def chunk(source: Any, event: LLMStreamChunkEvent) -> None:
+        seen.append(event.chunk)
+
     with crewai_event_bus.scoped_handlers():
-
-        @crewai_event_bus.on(LLMStreamChunkEvent)
-        def chunk(source: Any, event: LLMStreamChunkEvent) -> None:  # pyright: ignore[reportUnusedFunction]
-            seen.append(event.chunk)
-
+        crewai_event_bus.on(LLMStreamChunkEvent)(chunk)
         yield seen
 
 

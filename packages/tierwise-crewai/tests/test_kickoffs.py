@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from copy import copy
 from typing import Any
@@ -195,6 +196,33 @@ def test_a_call_that_does_not_say_whose_it_is_belongs_to_the_agent_at_work(
     crew: Any = Crew(agents=[writer], tasks=[task])
     rows = receipt_of(llm.router, crew.kickoff()).rows
     assert where(rows) == [("Writer", "write", None)] * 2
+
+
+def test_tasks_side_by_side_on_one_llm_keep_their_last_words_apart(provider: LoopbackProvider, routed: Make) -> None:
+    both_began = threading.Barrier(2, timeout=60)
+
+    def reply(request: Request) -> Reply:
+        if not request.tools or any(m["role"] == "tool" for m in request.messages):
+            return Reply(text="Final.")
+        both_began.wait()
+        return Reply(tool_calls=[Call("weather", {"city": "Oslo"})])
+
+    provider.on("small", reply)
+    llm = routed()
+    workers = [agent(llm, role, tools=[weather], max_iter=1) for role in ("Writer", "Reader")]
+    tasks = [
+        Task(name=name, description="Why?", expected_output="A sentence", agent=worker, async_execution=True)
+        for name, worker in zip(("write", "read"), workers, strict=True)
+    ]
+    ender = agent(copy(llm), "Ender")
+    last = Task(name="end", description="Why?", expected_output="A sentence", agent=ender)
+    crew: Any = Crew(agents=[*workers, ender], tasks=[*tasks, last])
+    bills = receipt_of(llm.router, crew.kickoff()).by("node")
+    assert {name: [row.role for row in bill.rows] for name, bill in bills.items()} == {
+        "write": ["Writer"] * 2,
+        "read": ["Reader"] * 2,
+        "end": ["Ender"],
+    }
 
 
 def test_a_flow_adds_up_its_crews_and_its_own_calls(provider: LoopbackProvider, routed: Make) -> None:

@@ -51,13 +51,13 @@ TOOL: dict[str, Any] = {
 def events() -> Iterator[list[Any]]:
     """What CrewAI's listeners are told of calls."""
     seen: list[Any] = []
+
+    def told(source: Any, event: Any) -> None:
+        seen.append(event)
+
     with crewai_event_bus.scoped_handlers():
         for kind in (LLMCallStartedEvent, LLMCallCompletedEvent, LLMCallFailedEvent):
-
-            @crewai_event_bus.on(kind)
-            def told(source: Any, event: Any) -> None:  # pyright: ignore[reportUnusedFunction]
-                seen.append(event)
-
+            crewai_event_bus.on(kind)(told)
         yield seen
 
 
@@ -85,7 +85,7 @@ def test_listeners_are_told_of_one_call_and_of_no_draft(
     started, completed = sorted(events, key=lambda event: event.emission_sequence)
     assert started.type == "llm_call_started"
     assert (completed.response, completed.model) == ("The large answer", "openai:large")
-    assert completed.finish_reason == "stop"
+    assert (completed.finish_reason, completed.response_id) == ("stop", "chatcmpl-3")
     assert completed.started_event_id == started.event_id
     assert completed.usage["completion_tokens"] == provider.calls[-1].billed_output
 

@@ -17,7 +17,7 @@ from tierwise import Reply as Answer
 from tierwise.errors import AllModelsFailedError
 from tierwise.fleet import Fleet, Tier
 from tierwise.policies import Complexity
-from tierwise.strategies import Cascade
+from tierwise.strategies import Cascade, Sandwich
 from tierwise.testing.provider import Call, LoopbackProvider, Reply, Request
 from tierwise.verifiers import free_verifier
 from tierwise_crewai import RoutedLLM, receipt_of
@@ -230,6 +230,25 @@ def test_ten_steps_between_two_dialects_are_one_conversation(provider: LoopbackP
     assert all(re.fullmatch("[a-zA-Z0-9]{9}", call_id) for call_id in ids)
     assert [m["content"] for m in asked[-1] if m["role"] == "tool"] == [f"Rain in City {i}" for i in range(1, 11)]
     assert len(receipt_of(router, output).rows) == 11
+
+
+def test_a_call_that_a_strategy_words_itself_is_in_the_target_s_dialect_too(
+    provider: LoopbackProvider, models: Any
+) -> None:
+    finding = {"problem": "none", "holds": True}
+    provider.on("small", lambda request: Reply(text="So.") if request.schema is None else Reply(json=finding))
+    provider.on("large", Reply(text="So it is."))
+    call = {"id": "call_of_another", "type": "function", "function": {"name": "weather", "arguments": "{}"}}
+    router = Router(Fleet([Tier("small", "ollama:small"), Tier("large", "mistral:large")]), strategy=Sandwich())
+    history: list[dict[str, Any]] = [
+        {"role": "user", "content": "Rain?"},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "call_of_another", "name": "weather", "content": "Rain"},
+    ]
+    assert RoutedLLM(router, models=models).call(history) == "So it is."
+    [*_, asked, result, _] = provider.calls[-1].messages
+    assert re.fullmatch("[a-zA-Z0-9]{9}", asked["tool_calls"][0]["id"])
+    assert result["tool_call_id"] == asked["tool_calls"][0]["id"]
 
 
 def test_what_only_gemini_can_read_goes_to_no_other_model(provider: LoopbackProvider, routed: Make) -> None:

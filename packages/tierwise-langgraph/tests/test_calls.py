@@ -3,18 +3,20 @@
 import asyncio
 import threading
 from collections.abc import Callable
-from typing import Any
+from contextlib import suppress
+from typing import Any, cast
 
 import pytest
 from langchain_core.callbacks import BaseCallbackHandler, UsageMetadataCallbackHandler
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.runnables import RunnableLambda
+from langchain_core.tracers import BaseTracer, Run
 from tierwise import Judge, ModelSpec, Router
 from tierwise import Reply as Answer
-from tierwise.errors import AllModelsFailedError, StreamBrokenError, UnknownNameError
+from tierwise.errors import AllModelsFailedError, RejectedError, StreamBrokenError, UnknownNameError
 from tierwise.flow import GateAnswer, Prefix
 from tierwise.testing.provider import LoopbackProvider, Reply
-from tierwise_langgraph import RoutedChatModel
+from tierwise_langgraph import LangChainBackend, RoutedChatModel
 from tierwise_langgraph.history import from_core, to_core
 
 Make = Callable[..., RoutedChatModel]
@@ -39,6 +41,21 @@ def test_a_failure_of_the_small_tier_falls_back(
     [failed, answered] = replies[0].attempts
     assert (failed.error_type, failed.cost) == ("UnavailableError", 0)
     assert answered.reason == "fallback: small failed"
+
+
+def test_telemetry_is_told_the_server_and_the_provider_s_id_of_the_answer(
+    provider: LoopbackProvider, routed: Make, models: Any, replies: list[Answer]
+) -> None:
+    provider.on("large", Reply(text="The large answer"))
+    model = routed(task={"min_tier": "large"})
+    model.invoke("Why?")
+    list(model.stream("Why?"))
+    whole, streamed = (reply.outcome for reply in replies)
+    assert whole.response_id == "chatcmpl-1"
+    assert streamed.response_id is None  # its chunks have none, and LangChain's own id is none of the provider's
+    backend = LangChainBackend(dict(zip(("ollama:small", "openai:large"), models.values(), strict=True)))
+    assert backend.server(whole.attempt.model) == provider.openai_url
+    assert backend.server(ModelSpec("ollama:small")) == provider.url
 
 
 async def test_a_stream_falls_back_before_its_first_chunk(provider: LoopbackProvider, routed: Make) -> None:
@@ -77,6 +94,50 @@ async def test_an_early_stop_closes_the_call(provider: LoopbackProvider, routed:
     # LangChain leaves the model's own generator to the event loop, so the loop has to go on for a moment.
     await asyncio.to_thread(provider.wait_until, lambda: provider.calls[0].client_closed)
     assert not provider.calls[0].completed
+
+
+class Witness(BaseTracer):
+    """Keeps all that LangChain tells a tracer, at every moment of a run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def _start_trace(self, run: Run) -> None:
+        super()._start_trace(run)
+        self.seen.append(run.model_dump_json())
+
+    def _end_trace(self, run: Run) -> None:
+        super()._end_trace(run)
+        self.seen.append(run.model_dump_json())
+
+    def _persist_run(self, run: Run) -> None:
+        self.seen.append(run.model_dump_json())
+
+    def on_llm_new_token(self, token: Any, **kwargs: Any) -> Run:
+        self.seen.append(f"{token} {kwargs}")
+        return super().on_llm_new_token(token, **kwargs)
+
+
+@pytest.mark.parametrize("large", [Reply(text="The large answer"), Reply(status=500)], ids=["answered", "failed"])
+@pytest.mark.parametrize("way", ["invoke", "ainvoke", "stream", "astream"])
+async def test_no_tracer_sees_a_rejected_draft(
+    provider: LoopbackProvider, routed: Make, way: str, large: Reply
+) -> None:
+    provider.on("small", Reply(text=DRAFT))
+    provider.on("large", large)
+    witness = Witness()
+    model, config = routed(), cast("Any", {"callbacks": [witness]})
+    with suppress(AllModelsFailedError, RejectedError):
+        if way == "astream":
+            _ = [chunk async for chunk in model.astream("Why?", config)]
+        elif way == "stream":
+            _ = list(model.stream("Why?", config))
+        else:
+            await model.ainvoke("Why?", config) if way == "ainvoke" else model.invoke("Why?", config)
+    assert provider.count() == 2
+    assert len(witness.seen) >= 3
+    assert not any(DRAFT in seen for seen in witness.seen)
 
 
 def test_callbacks_count_the_accepted_call_only(provider: LoopbackProvider, routed: Make) -> None:

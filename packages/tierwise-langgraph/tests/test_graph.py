@@ -12,7 +12,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
 from langgraph.types import Command, interrupt
-from tierwise import Always, Decision, Fleet, Router, Single, Tier
+from tierwise import Always, Decision, Fleet, Router, Rule, Single, Tier
 from tierwise.errors import ConfigError, UnknownNameError
 from tierwise.policies import Policy
 from tierwise.testing.provider import LoopbackProvider, Reply
@@ -154,6 +154,24 @@ def test_an_edge_leads_to_the_tier() -> None:
     assert route_edge_from("reader")(ASK) == "small"
 
 
+def test_a_policy_given_here_decides_in_place_of_the_router_s(live: LoopbackProvider, routed: Make) -> None:
+    router = two_tiers(Always("small"))
+    plans = Rule(job="plan", tier="large") | Always("small")
+    assert route_edge(router, policy=plans, job="plan")(ASK) == "large"
+    assert route_edge(router, policy=plans)(ASK) == "small"
+    assert fork(router, policy=Always("large")).invoke(ASK)["messages"][-1].content == "strong"
+    line(route_node(router, policy=Always("large")), asking(routed())).compile().invoke(ASK)
+    assert [c.model for c in live.calls] == ["large"]
+    assert router.decide("Why?").tier == "small"
+
+
+def test_a_policy_given_here_is_checked_at_once() -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'large'"):
+        route_edge(two_tiers(), policy=Always("larg"))
+    with pytest.raises(ConfigError, match="'asks' has to ask a model"):
+        line(route_node(two_tiers(), policy=Asks()), saying("")).compile().invoke(ASK)
+
+
 def test_a_model_s_own_decision_comes_before_the_state_s(live: LoopbackProvider, routed: Make) -> None:
     model = routed()
 
@@ -175,9 +193,9 @@ def test_a_policy_that_asks_leaves_the_decision_to_the_model(live: LoopbackProvi
 
 
 def test_a_policy_that_asks_cannot_choose_a_way() -> None:
-    with pytest.raises(ConfigError, match="leave destinations out"):
+    with pytest.raises(ConfigError, match=r"'asks' has to ask a model .* a node asks none: give policy="):
         fork(two_tiers(Asks())).invoke(ASK)
-    with pytest.raises(ConfigError, match="an edge cannot wait for it"):
+    with pytest.raises(ConfigError, match="an edge asks none: give policy="):
         route_edge(two_tiers(Asks()))(ASK)
 
 

@@ -26,11 +26,11 @@ DRAFT = "This draft is far too long to be accepted"
 def weather_agent(model: RoutedModel, **options: Any) -> Agent[None, Any]:
     agent: Agent[None, Any] = Agent(model, **options)
 
-    @agent.tool_plain
-    def weather(city: str) -> str:  # pyright: ignore[reportUnusedFunction]
+    def weather(city: str) -> str:
         """The weather of a city."""
         return f"Rain in {city}"
 
+    agent.tool_plain(weather)
     return agent
 
 
@@ -187,12 +187,12 @@ async def test_a_validation_retry_starts_a_tier_higher(
     provider.on("large", Reply(tool_calls=[Call("final_result", {"name": "Ada", "age": 37})]))
     agent: Agent[None, Any] = Agent(routed(), output_type=Person)
 
-    @agent.output_validator
-    def birthday(person: Person) -> Person:  # pyright: ignore[reportUnusedFunction]
+    def birthday(person: Person) -> Person:
         if person.age == 36:
             raise ModelRetry("she had her birthday")
         return person
 
+    agent.output_validator(birthday)
     assert (await agent.run("Who?")).output.age == 37
     assert [r.decision.rule for r in replies] == ["default", "after error"]
 

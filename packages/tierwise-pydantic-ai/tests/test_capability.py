@@ -49,10 +49,10 @@ async def test_each_step_has_a_model_of_its_own(provider: LoopbackProvider, rout
     provider.on("small", Reply(text="Rain."))
     agent: Agent[object, str] = Agent(capabilities=[routing(first_then)])
 
-    @agent.tool_plain
-    def weather(city: str) -> str:  # pyright: ignore[reportUnusedFunction]
+    def weather(city: str) -> str:
         return f"Rain in {city}"
 
+    agent.tool_plain(weather)
     if streamed:
         async with agent.run_stream("The weather in Oslo?") as result:
             assert "".join([t async for t in result.stream_text(delta=True, debounce_by=None)]) == "Rain."
@@ -68,12 +68,12 @@ async def test_a_failed_step_goes_up_and_a_session_stays(
     provider.on("large", Reply(tool_calls=[Call("weather", {"city": "Oslo"})]), Reply(text="Rain."))
     agent: Agent[object, str] = Agent(capabilities=[routing(SessionAffinity(AfterError()))])
 
-    @agent.tool_plain
-    def weather(city: str) -> str:  # pyright: ignore[reportUnusedFunction]
+    def weather(city: str) -> str:
         if city != "Oslo":
             raise ModelRetry(f"there is no {city}")
         return "Rain"
 
+    agent.tool_plain(weather)
     assert steps_of(await agent.run("The weather?")) == ["small", "large", "large"]
     assert [d.rule for d in decisions] == ["default", "after error", "session"]
 

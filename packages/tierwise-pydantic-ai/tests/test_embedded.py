@@ -73,11 +73,11 @@ async def test_a_tool_call_waits_for_approval_and_its_result_is_answered(
     must_call = RoutedModel(router, models=models, task={"tools_required": True})
     agent: Agent[None, Any] = Agent(model, output_type=[str, DeferredToolRequests], model_settings=SETTINGS)
 
-    @agent.tool_plain(requires_approval=True)
-    def weather(city: str) -> str:  # pyright: ignore[reportUnusedFunction]
+    def weather(city: str) -> str:
         """The weather of a city."""
         return f"Rain in {city}"
 
+    agent.tool_plain(requires_approval=True)(weather)
     first = await agent.run("What is the weather in Oslo? Call the tool.", model=must_call)
     assert isinstance(first.output, DeferredToolRequests)
     [call] = first.output.approvals

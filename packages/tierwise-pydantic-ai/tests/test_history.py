@@ -82,10 +82,10 @@ async def test_an_agent_s_own_steps_go_back_and_forth(
 
     agent = Agent(routed(policy=back_and_forth))
 
-    @agent.tool_plain
-    def look(n: int) -> str:  # pyright: ignore[reportUnusedFunction]
+    def look(n: int) -> str:
         return f"found {n}"
 
+    agent.tool_plain(look)
     assert (await agent.run("Look ten times.")).output == "Done."
     assert [r.tier for r in replies] == ["small", "large"] * 5 + ["large"]
     for call in provider.calls:

@@ -28,6 +28,7 @@ from tierwise import Reply as Answer
 from tierwise import Router, SessionAffinity, Single
 from tierwise.errors import AllModelsFailedError, TrustError, UnknownNameError
 from tierwise.policies import AfterError
+from tierwise.telemetry import Telemetry
 from tierwise.testing.provider import Call, LoopbackProvider, Reply
 from tierwise_pydantic_ai import RoutedModel, receipt_of
 
@@ -186,6 +187,28 @@ async def test_a_trace_names_the_model_that_answered_and_counts_once(
     assert chat["gen_ai.usage.output_tokens"] == provider.calls[1].billed_output
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_the_spans_of_a_router_lie_beneath_the_agent_s(
+    provider: LoopbackProvider, models: dict[str, Model], streamed: bool
+) -> None:
+    provider.on("small", Reply(text="Because."))
+    exporter = InMemorySpanExporter()
+    traced = TracerProvider()
+    traced.add_span_processor(SimpleSpanProcessor(exporter))
+    router = Router.simple(
+        small="ollama:small", large="openai:large", strategy=Single(), telemetry=Telemetry(tracer_provider=traced)
+    )
+    settings = InstrumentationSettings(tracer_provider=traced)
+    agent = Agent(InstrumentedModel(RoutedModel(router, models=models), settings))
+    await (text_of(agent) if streamed else agent.run("Why?"))
+    call, run, chat, *_ = exporter.get_finished_spans()
+    assert chat.name.startswith("chat tierwise:")
+    assert (call.parent, run.parent) == (run.context, chat.context)
+    said = dict(call.attributes or {})
+    assert f"http://{said['server.address']}:{said['server.port']}" == provider.url
+    assert said["gen_ai.response.id"] == "chatcmpl-1"
+
+
 def test_sync_runs_on_event_loops_of_their_own(provider: LoopbackProvider) -> None:
     """Each run gets a client that works on its loop, as it does with a model of Pydantic AI's own."""
     provider.on("small", Reply(text="Because."))
@@ -209,10 +232,10 @@ async def test_a_tool_that_waits_for_approval_goes_on_where_it_was(provider: Loo
     provider.on("small", Reply(tool_calls=[Call("pay", {"usd": 5}, id="call_1")]), Reply(text="Paid."))
     agent: Agent[None, Any] = Agent(routed(), output_type=[str, DeferredToolRequests])
 
-    @agent.tool_plain(requires_approval=True)
-    def pay(usd: int) -> str:  # pyright: ignore[reportUnusedFunction]
+    def pay(usd: int) -> str:
         return f"{usd} paid"
 
+    agent.tool_plain(requires_approval=True)(pay)
     first = await agent.run("Pay 5.")
     assert isinstance(first.output, DeferredToolRequests)
     assert [call.tool_name for call in first.output.approvals] == ["pay"]
@@ -248,12 +271,12 @@ async def test_a_tool_that_asks_for_a_retry_sends_the_next_step_up(
     provider.on("large", Reply(tool_calls=[Call("weather", {"city": "Oslo"})]), Reply(text="Rain."))
     agent: Agent[None, str] = Agent(routed(policy=AfterError() | SessionAffinity()))
 
-    @agent.tool_plain
-    def weather(city: str) -> str:  # pyright: ignore[reportUnusedFunction]
+    def weather(city: str) -> str:
         if city != "Oslo":
             raise ModelRetry(f"there is no {city}")
         return "Rain"
 
+    agent.tool_plain(weather)
     assert (await agent.run("The weather?")).output == "Rain."
     assert [(r.tier, r.decision.rule) for r in replies][:2] == [("small", "default"), ("large", "after error")]
 

@@ -11,7 +11,8 @@ from tierwise.testing.provider import LoopbackProvider
 PACKAGE = Path(__file__).parent.parent
 FRAMEWORK = ("pydantic_ai", "tierwise_pydantic_ai")
 """What the packages are called whose examples are run here: the core's test of the documentation reads this."""
-PAGES = sorted(PACKAGE.parent.parent.glob("docs/**/*.md"))
+ROOT = PACKAGE.parent.parent
+PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
 
 
 @pytest.fixture(autouse=True)

@@ -43,10 +43,10 @@ async def test_2_a_valid_tool_call_and_a_typed_output_cost_one_call_each(
     )
     agent: Agent[None, Person] = Agent(routed(), output_type=Person)
 
-    @agent.tool_plain
-    def age_of(name: str) -> int:  # pyright: ignore[reportUnusedFunction]
+    def age_of(name: str) -> int:
         return 36
 
+    agent.tool_plain(age_of)
     assert (await agent.run("How old is Ada?")).output == Person(name="Ada", age=36)
     assert [c.model for c in provider.calls] == ["small", "small"]
 
@@ -116,10 +116,10 @@ async def test_4_a_stream_goes_through_a_real_agent_with_a_tool(provider: Loopba
     provider.on("large", Reply(tool_calls=[Call("weather", {"city": "Oslo"})]), Reply(text="Rain it is."))
     agent: Agent[None, str] = Agent(routed(task={"min_tier": "large"}))
 
-    @agent.tool_plain
-    def weather(city: str) -> str:  # pyright: ignore[reportUnusedFunction]
+    def weather(city: str) -> str:
         return f"Rain in {city}"
 
+    agent.tool_plain(weather)
     async with agent.run_stream("The weather in Oslo?") as result:
         assert "".join([t async for t in result.stream_text(delta=True, debounce_by=None)]) == "Rain it is."
     assert all(c.stream for c in provider.calls)

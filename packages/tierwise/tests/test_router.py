@@ -380,6 +380,15 @@ def test_one_router_serves_many_runs_at_once() -> None:
     assert asyncio.run(main()) == ["medium"] * 20
 
 
+def test_another_policy_over_the_same_ledger_leaves_the_router_as_it_is() -> None:
+    first = router(named, policy=Always("small"), strategy=Single())
+    second = first.using(policy=Always("large"))
+    assert (first.run("hi").tier, second.run("hi").tier) == ("small", "large")
+    assert first.receipt(second.run("hi").run_id).rows[0].model == "x:large"
+    with pytest.raises(UnknownNameError, match="larg"):
+        first.using(policy=Always("larg"))
+
+
 def test_simple_makes_two_tiers() -> None:
     made = Router.simple(small="x:a", large=["x:b", "x:c"], backends={"x": named})
     assert made.fleet.names == ("small", "large")

@@ -24,7 +24,7 @@ from crewai.utilities.exceptions.context_window_exceeding_exception import LLMCo
 from crewai.utilities.pydantic_schema_utils import create_model_from_schema  # pyright: ignore[reportUnknownVariableType]
 from pydantic import BaseModel
 from tierwise import Message, ModelSpec
-from tierwise.backends import NativeBackend, failure_of, ported, runs_here
+from tierwise.backends import NativeBackend, failure_of, portable, ported, runs_here
 from tierwise.errors import BackendError, BadResponseError, ContextOverflowError
 from tierwise.flow import Attempt, Chunk, Outcome
 from tierwise.schema import as_json_schema
@@ -48,7 +48,6 @@ class Request:
     messages: Sequence[tuple[dict[str, Any], tuple[Message, ...]]]
     """Each with what it stands for."""
     tools: list[Any] | None = None
-    callbacks: list[Any] | None = None
     response_model: type[BaseModel] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Of the routed LLM: they hold for each model that answers for it."""
@@ -102,6 +101,10 @@ class CrewAIBackend(NativeBackend):
         target = self._models[model.key]
         return target.provider in ("ollama", "ollama_chat") and runs_here(target.base_url or "", target.model)
 
+    def server(self, model: ModelSpec) -> str | None:
+        """See `Backend`. Known where the LLM was given a base URL."""
+        return self._models[model.key].base_url
+
     def _streams(self, attempt: Attempt) -> bool:
         # LiteLLM's events cannot be kept from those who listen, and OpenAI's streams of typed answers lose the schema.
         return not self._models[attempt.model.key].is_litellm and attempt.task.output_schema is None
@@ -113,13 +116,13 @@ class CrewAIBackend(NativeBackend):
         quiet = self._quiet(attempt, put)
         with _FAILURES:
             answer = _once(lambda: _call(quiet.llm, _arguments(attempt)))
-        return outcome_of(attempt, answer, quiet.counted, quiet.finish_reason)
+        return outcome_of(attempt, answer, quiet.counted, quiet.finish_reason, quiet.response_id)
 
     async def _acalled(self, attempt: Attempt, put: Put[Shown] | None) -> Outcome:
         quiet = self._quiet(attempt, put)
         with _FAILURES:
             answer = await _aonce(lambda: _acall(quiet.llm, _arguments(attempt)))
-        return outcome_of(attempt, answer, quiet.counted, quiet.finish_reason)
+        return outcome_of(attempt, answer, quiet.counted, quiet.finish_reason, quiet.response_id)
 
     @contextmanager
     def _streamed(self, attempt: Attempt) -> Generator[Iterator[Chunk]]:
@@ -183,6 +186,7 @@ class _Tally:
             tool_calls=outcome.tool_calls,
             usage=outcome.usage,
             finish_reason=outcome.finish_reason,
+            response_id=outcome.response_id,
             visible=False if self._shown else None,
             whole=outcome.raw,
         )
@@ -193,12 +197,12 @@ def _arguments(attempt: Attempt) -> dict[str, Any]:
     if not isinstance(task.native, Request):
         # A task that is no framework's, e.g. a judge's.
         tools = [tool.as_dict() for tool in task.tools] or None
-        return {"messages": from_core(task.messages), "tools": tools, "response_model": _model(task.output_schema)}
+        messages = from_core(portable(task.messages, provider=attempt.model.provider))
+        return {"messages": messages, "tools": tools, "response_model": _model(task.output_schema)}
     request = task.native
     return {
         "messages": ported(request.messages, provider=attempt.model.provider, write=from_core),
         "tools": request.tools,
-        "callbacks": request.callbacks,
         "from_task": request.from_task,
         "from_agent": request.from_agent,
         "response_model": request.response_model,

@@ -75,7 +75,13 @@ def _arguments(call: ToolCall) -> str:
     return json.dumps(dict(call.arguments)) if call.malformed is None else call.malformed
 
 
-def outcome_of(attempt: Attempt, answer: Any, counted: Mapping[str, int], finish_reason: str | None) -> Outcome:
+def outcome_of(
+    attempt: Attempt,
+    answer: Any,
+    counted: Mapping[str, int],
+    finish_reason: str | None = None,
+    response_id: str | None = None,
+) -> Outcome:
     """What an LLM gave back as an outcome: a text, a typed answer, or tool calls.
 
     Args:
@@ -83,13 +89,15 @@ def outcome_of(attempt: Attempt, answer: Any, counted: Mapping[str, int], finish
         answer: What `call` returned.
         counted: What the LLM added to its token counters.
         finish_reason: Why the model stopped, where the LLM said so.
+        response_id: The provider's id of the answer, where the LLM said it.
     """
     fields: dict[str, Any] = {"text": answer if isinstance(answer, str) else ""}
     if isinstance(answer, BaseModel):
         fields = {"text": answer.model_dump_json()}
     elif isinstance(answer, list):
         fields = {"tool_calls": tuple(map(_call, cast("list[Any]", answer)))}
-    return Outcome(attempt, usage=_usage(counted), finish_reason=finish_reason, raw=answer, **fields)
+    said: dict[str, Any] = {"finish_reason": finish_reason, "response_id": response_id}
+    return Outcome(attempt, usage=_usage(counted), raw=answer, **said, **fields)
 
 
 def _call(call: Any) -> ToolCall:

@@ -10,6 +10,8 @@ from typing import Any, TypeAlias
 
 from crewai import Crew
 from crewai.context import get_current_task_id
+
+# What is under way, outermost first: CrewAI's public functions tell the innermost alone.
 from crewai.events.event_context import _event_id_stack
 from crewai.hooks.contexts import ExecutionEndContext
 from crewai.hooks.dispatch import InterceptionPoint, get_global_hook_list
@@ -18,6 +20,7 @@ from crewai.utilities.planning_types import StepObservation
 from tierwise import Receipt, Router
 from tierwise.errors import ConfigError, RunError
 from tierwise.ledger import Ledger
+from tierwise.values import evolve
 
 __all__ = ["Place", "Running", "listen", "place_of", "ran", "receipt_of"]
 
@@ -28,7 +31,7 @@ _PLANS: tuple[Any, ...] = (PlannerTaskPydanticOutput, StepObservation)
 """What CrewAI asks for where it plans: the plan of a crew, and the planner's look at a step."""
 
 _MAX_OPEN = 1_000
-"""Kickoffs whose end never came are forgotten beyond that many."""
+"""Kickoffs whose end never came, and tasks, are forgotten beyond that many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +47,6 @@ class Place:
     """`plan` where CrewAI itself says that the call plans."""
     kickoffs: tuple[str, ...] = ()
     """All kickoffs that the call is part of, outermost first."""
-    task_id: str | None = None
-    """The id of the crew's task."""
 
 
 def place_of(from_agent: Any, from_task: Any, response_model: Any, *, acted: bool) -> Place:
@@ -65,14 +66,14 @@ def place_of(from_agent: Any, from_task: Any, response_model: Any, *, acted: boo
     planning = _under_way(stack) == "agent_reasoning_started" or any(plan in asked for plan in _PLANS)
     # A manager's first word is how it hands out the work; what follows its coworkers' answers is another matter.
     planning = planning or (crew is not None and crew.manager_agent is from_agent and not acted)
-    return Place(
+    place = Place(
         kickoffs[-1] if kickoffs else None,
         _node(crew, task_id, from_task),
         getattr(from_agent, "role", None),
         "plan" if planning else None,
         kickoffs,
-        task_id,
     )
+    return place if task_id is None else _WORKERS.placed(task_id, place, named=from_agent is not None)
 
 
 def _under_way(stack: Stack) -> str:
@@ -95,6 +96,25 @@ def _node(crew: Crew | None, task_id: str | None, from_task: Any) -> str | None:
         if str(task.id) == task_id:
             return task.name or f"task {place}"
     return getattr(from_task, "name", None)
+
+
+class _Workers:
+    """Who works on each crew's task: CrewAI converts an agent's answer, and asks for its last word, without a name."""
+
+    def __init__(self) -> None:
+        self._places: dict[str, Place] = {}
+        self._lock = threading.Lock()
+
+    def placed(self, task_id: str, place: Place, *, named: bool) -> Place:
+        with self._lock:
+            last = self._places.pop(task_id, place)
+            self._places[task_id] = place if named else last
+            if len(self._places) > _MAX_OPEN:
+                del self._places[next(iter(self._places))]
+        return place if named else evolve(place, role=last.role, node=last.node)
+
+
+_WORKERS = _Workers()
 
 
 _Run: TypeAlias = "tuple[str, Ledger]"

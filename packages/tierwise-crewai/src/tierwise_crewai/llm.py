@@ -19,7 +19,6 @@ from tierwise import ModelSpec, Reply, Router, Task
 from tierwise.backends import native_models
 from tierwise.errors import ConfigError
 from tierwise.ids import new_id
-from tierwise.values import evolve
 
 from tierwise_crewai.backend import CrewAIBackend, Request
 from tierwise_crewai.calls import Asked, Calls
@@ -50,7 +49,7 @@ class RoutedLLM(Calls, BaseLLM):
 
     Give each agent an instance of its own over one router: a crew adds up the usage of each agent's LLM. That usage is
     of the accepted calls; receipts count all. CrewAI's listeners and hooks are told of one call for each routed one;
-    they see no draft and no judge.
+    they see no draft and no judge. Callbacks of a call are not used, as CrewAI's LLMs for providers use none either.
 
     Args:
         router: Decides which model answers.
@@ -72,7 +71,6 @@ class RoutedLLM(Calls, BaseLLM):
     _models: dict[str, BaseLLM] = PrivateAttr()
     _routed: Router = PrivateAttr()
     _aloud: bool = PrivateAttr()
-    _last: Place | None = PrivateAttr(default=None)
 
     def __init__(self, router: Router, *, models: Mapping[str, BaseLLM] | None = None, **fields: Any) -> None:
         options: dict[str, Any] = {"model": "tierwise", "provider": "tierwise", "router": router} | fields
@@ -166,11 +164,11 @@ class RoutedLLM(Calls, BaseLLM):
         messages = asked.listed
         before_hooks(self, asked, messages)
         history = to_core(messages)
-        place = self._placed(asked, acted=any(m.role == "tool" for m in history))
+        acted = any(m.role == "tool" for m in history)
+        place = place_of(asked.from_agent, asked.from_task, asked.response_model, acted=acted)
         request = Request(
             [(native, (known,)) for native, known in zip(messages, history, strict=True)],
             asked.tools,
-            asked.callbacks,
             asked.response_model,
             {name: value for name in _SETTINGS if (value := getattr(self, name)) is not None},
             self.stop_sequences,
@@ -190,18 +188,6 @@ class RoutedLLM(Calls, BaseLLM):
         if place.job is not None:
             fields["job"] = place.job
         return _Call(asked, messages, Task(history, **fields), place, aloud)
-
-    def _placed(self, asked: Asked, *, acted: bool) -> Place:
-        place = place_of(asked.from_agent, asked.from_task, asked.response_model, acted=acted)
-        if place.task_id is None:
-            return place
-        last = self._last
-        if asked.from_agent is not None:
-            self._last = place
-        elif last is not None and place.task_id == last.task_id:
-            # CrewAI converts an agent's answer, and asks for its last word, without saying whose it is.
-            return evolve(place, role=last.role, node=last.node)
-        return place
 
     def _given(self, reply: Reply, call: _Call) -> Any:
         asked = call.asked
@@ -253,6 +239,7 @@ def restored(*, additional_params: Mapping[str, Any], **fields: Any) -> RoutedLL
     return copy(living)
 
 
+# The only way by which CrewAI makes an LLM of what it dumped: without it, a copy of a planning crew has none.
 _LLM_TYPE_REGISTRY["tierwise"] = f"{__name__}.{restored.__name__}"
 
 

@@ -38,13 +38,15 @@ class Quiet:
         llm: The copy.
         counted: Its token counters.
         finish_reason: Why the model stopped, where the LLM has said so.
+        response_id: The provider's id of the answer, where the LLM has said it.
     """
 
-    __slots__ = ("_show", "counted", "finish_reason", "llm")
+    __slots__ = ("_show", "counted", "finish_reason", "llm", "response_id")
 
     def __init__(self, llm: BaseLLM, update: Mapping[str, Any], show: Callable[[Shown], None] | None) -> None:
         self.llm = llm.model_copy(update=update)
         self.finish_reason: str | None = None
+        self.response_id: str | None = None
         self._show = show
         private: dict[str, Any] = self.llm.__pydantic_private__ or {}
         self.counted: dict[str, int] = dict.fromkeys(private["_token_usage"], 0)
@@ -60,8 +62,10 @@ class Quiet:
             _emit_thinking_chunk_event=self._thinking,
         )
 
-    def _completed(self, *args: Any, finish_reason: str | None = None, **kwargs: Any) -> None:
-        self.finish_reason = finish_reason
+    def _completed(
+        self, *args: Any, finish_reason: str | None = None, response_id: str | None = None, **kwargs: Any
+    ) -> None:
+        self.finish_reason, self.response_id = finish_reason, response_id
 
     def _chunk(self, chunk: str, *args: Any, **event: Any) -> None:
         if self._show is not None:

@@ -65,6 +65,7 @@ def completed(llm: BaseLLM, asked: Asked, reply: Reply, answer: Any, usage: Mapp
         call_id=get_current_call_id(),
         usage=dict(usage),
         finish_reason=reply.outcome.finish_reason,
+        response_id=reply.outcome.response_id,
         **asked.who,
     )
     crewai_event_bus.emit(llm, event)

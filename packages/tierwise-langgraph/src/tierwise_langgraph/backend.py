@@ -41,6 +41,9 @@ _SETTINGS: Mapping[str, Sequence[str]] = {
 }
 """A setting of ours, and the fields by which chat models know it."""
 
+_BASE_URLS = ("base_url", "openai_api_base", "anthropic_api_url", "api_base")
+"""The fields in which chat models keep their server's URL."""
+
 _FOR_TRACES = ("ls_structured_output_format", "structured_output_format")
 """Keywords that LangChain takes off before it calls a model; what is called here is behind that point."""
 
@@ -101,6 +104,11 @@ class LangChainBackend(NativeBackend):
         if not is_ollama(target):
             return False
         return runs_here(target.base_url or os.environ.get("OLLAMA_HOST") or "localhost", target.model)
+
+    def server(self, model: ModelSpec) -> str | None:
+        """See `Backend`. Known where the chat model was given a base URL."""
+        target = self._models[model.key]
+        return next((url for name in _BASE_URLS if isinstance(url := getattr(target, name, None), str)), None)
 
     def open(self, attempt: Attempt) -> AbstractContextManager[Iterator[Chunk]]:
         """See `Backend`."""
@@ -251,6 +259,7 @@ def _end(attempt: Attempt, parts: Sequence[ChatGenerationChunk]) -> Chunk:
         usage=outcome.usage,
         finish_reason=outcome.finish_reason,
         model=outcome.model,
+        response_id=outcome.response_id,
         visible=False,
         whole=message,
     )
@@ -260,14 +269,21 @@ def _merged(parts: Sequence[ChatGenerationChunk]) -> AIMessageChunk:
     """All pieces as one. Merging is dear, so those that are text alone are joined as text."""
     texts = [part.message.content for part in parts]
     plain = all(isinstance(text, str) for text in texts)
-    whole = parts[0] + [part for part in parts[1:] if not (plain and _is_text_alone(part))]
-    metadata = {**(whole.generation_info or {}), **whole.message.response_metadata}
-    changes: dict[str, Any] = {"response_metadata": metadata} | ({"content": "".join(map(str, texts))} if plain else {})
-    return cast("AIMessageChunk", whole.message).model_copy(update=changes)
+    first = cast("AIMessageChunk", parts[0].message)
+    kept = [part for part in parts if not (plain and _is_text_alone(part))] or [parts[0]]
+    whole = kept[0] + kept[1:] if len(kept) > 1 else kept[0]
+    message = cast("AIMessageChunk", whole.message)
+    metadata = {**first.response_metadata, **(whole.generation_info or {}), **message.response_metadata}
+    changes: dict[str, Any] = {"response_metadata": metadata, "id": first.id or message.id}
+    if plain:
+        changes["content"] = "".join(map(str, texts))
+    return message.model_copy(update=changes)
 
 
 def _is_text_alone(part: ChatGenerationChunk) -> bool:
     message = cast("AIMessageChunk", part.message)
     if part.generation_info or message.tool_call_chunks or message.usage_metadata or message.additional_kwargs:
+        return False
+    if message.name is not None:
         return False
     return message.response_metadata.keys() <= {"model_provider"}

@@ -11,6 +11,7 @@ from langchain_core.messages.tool import tool_call as create_tool_call
 from langchain_core.messages.tool import tool_call_chunk as create_tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.utils.function_calling import convert_to_openai_tool
+from langchain_core.utils.utils import LC_ID_PREFIX
 from tierwise import Attempt, Outcome, Tool, Usage
 from tierwise.flow import Chunk
 
@@ -36,9 +37,16 @@ def outcome_of(attempt: Attempt, message: AIMessage) -> Outcome:
         logprobs=_logprobs(metadata.get("logprobs")),
         usage=_usage(message),
         model=metadata.get("model_name") or metadata.get("model"),
+        response_id=_response_id(message),
         finish_reason=metadata.get("finish_reason") or metadata.get("done_reason") or metadata.get("stop_reason"),
         raw=message,
     )
+
+
+def _response_id(message: AIMessage) -> str | None:
+    """The provider's: on pieces that have none, LangChain writes one of its own when it shows them."""
+    known: str | None = message.response_metadata.get("id") or message.id
+    return None if known is None or known.startswith(LC_ID_PREFIX) else known
 
 
 def _logprobs(given: Any) -> tuple[float, ...] | None:

@@ -10,6 +10,7 @@ from langchain_core.runnables.config import ensure_config
 from langgraph.types import Command
 from tierwise import Decision, Router, Task
 from tierwise.errors import ConfigError, UnknownNameError
+from tierwise.policies import PolicyLike
 
 from tierwise_langgraph.history import to_core
 from tierwise_langgraph.state import ANY, KEY, Routing, current, planned, runs_of, told
@@ -29,6 +30,7 @@ def route_node(
     router: Router,
     destinations: Mapping[str, str] | None = None,
     *,
+    policy: PolicyLike | None = None,
     job: str | None = None,
     messages_key: str = "messages",
     task: Mapping[str, Any] | None = None,
@@ -40,8 +42,10 @@ def route_node(
     the state have cost so far to the running cost there, and tells both to the custom stream.
 
     Args:
-        router: Decides. No model is asked: a policy that has to ask one leaves the decision to the model downstream.
+        router: Decides. No model is asked: where its policy has to ask one, the decision is left to the model
+            downstream.
         destinations: The node for each tier; every tier of the fleet has one.
+        policy: Decides here in place of the router's, e.g. `Rule(job="plan", tier="large") | Always("small")`.
         job: What is decided upon; the decision then holds for calls of this job alone. By default the node's own name
             is the job, and the decision holds for every call downstream, until another node decides. Branches that run
             side by side name their jobs.
@@ -49,21 +53,16 @@ def route_node(
         task: Further fields of the task, e.g. `{"trust": "local"}`.
 
     Raises:
-        UnknownNameError: A destination is for a tier that the fleet does not have.
+        UnknownNameError: A destination is for a tier that the fleet does not have, or the policy names one.
         ConfigError: A tier has no destination.
     """
     nodes = _checked(router, destinations)
-    asked = _Question(router, job, messages_key, dict(task or {}))
+    asked = _Question(router.using(policy=policy), job, messages_key, dict(task or {}))
 
     def node(state: Any) -> Command[Any]:
         decision = asked(state)
-        if decision.pending and nodes:
-            raise ConfigError(
-                "the router's policy has to ask a model before the tier is known: leave destinations out, or use a "
-                "policy that asks none",
-                setting="destinations",
-                value=dict(nodes),
-            )
+        if decision.pending and (nodes or policy is not None):
+            raise _pending(decision, "a node asks none")
         return Command(update={KEY: _update(decision, job, asked.messages(state))}, goto=nodes.get(decision.tier, ()))
 
     if nodes:
@@ -75,6 +74,7 @@ def route_node(
 def route_edge(
     router: Router,
     *,
+    policy: PolicyLike | None = None,
     job: str | None = None,
     messages_key: str = "messages",
     task: Mapping[str, Any] | None = None,
@@ -85,23 +85,32 @@ def route_edge(
 
     Args:
         router: Decides; no model is asked.
+        policy: Decides here in place of the router's.
         job: What is decided upon; by default the name of the node that the edge leaves.
         messages_key: Where the state keeps the messages, or a text.
         task: Further fields of the task.
+
+    Raises:
+        UnknownNameError: The policy names a tier or a model that the fleet does not have.
     """
-    asked = _Question(router, job, messages_key, dict(task or {}))
+    asked = _Question(router.using(policy=policy), job, messages_key, dict(task or {}))
 
     def edge(state: Any) -> str:
         decision = asked(state)
         if decision.pending:
-            raise ConfigError(
-                "the router's policy has to ask a model before the tier is known: an edge cannot wait for it",
-                setting="policy",
-                value=decision.rule,
-            )
+            raise _pending(decision, "an edge asks none")
         return decision.tier
 
     return edge
+
+
+def _pending(decision: Decision, why: str) -> ConfigError:
+    return ConfigError(
+        f"policy {decision.rule!r} has to ask a model before the tier is known, and {why}: give policy= one that needs "
+        "no model, or leave the decision to a RoutedChatModel (route_node without destinations and without policy=)",
+        setting="policy",
+        value=decision.rule,
+    )
 
 
 class _Question:

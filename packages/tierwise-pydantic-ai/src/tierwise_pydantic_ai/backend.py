@@ -99,6 +99,10 @@ class PydanticAIBackend(NativeBackend):
         is_ollama = any(kind.__name__ == "OllamaModel" for kind in type(target).__mro__)
         return is_ollama and runs_here(target.base_url or "", target.model_name)
 
+    def server(self, model: ModelSpec) -> str | None:
+        """See `Backend`."""
+        return self._models[model.key].base_url
+
     def aopen(self, attempt: Attempt) -> AbstractAsyncContextManager[AsyncIterator[Chunk]]:
         """See `Backend`."""
         return self._astreamed(attempt)
@@ -121,6 +125,7 @@ class PydanticAIBackend(NativeBackend):
                 usage=whole.usage,
                 finish_reason=whole.finish_reason,
                 model=whole.model,
+                response_id=whole.response_id,
                 visible=False,
                 whole=whole.raw,
             )

@@ -169,6 +169,7 @@ def outcome_of(attempt: Attempt, response: ModelResponse) -> Outcome:
         logprobs=_logprobs(response.provider_details),
         usage=_usage(response),
         model=response.model_name,
+        response_id=response.provider_response_id,
         finish_reason=response.finish_reason,
         raw=response,
     )

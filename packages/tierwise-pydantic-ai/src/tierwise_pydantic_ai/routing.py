@@ -11,7 +11,6 @@ from pydantic_ai.models import Model, ModelRequestParameters, infer_model
 from tierwise import Decision, Fleet, ModelSpec, Router, Task
 from tierwise.backends import native_models
 from tierwise.context import Context
-from tierwise.state import MemoryState
 
 from tierwise_pydantic_ai.convert import to_core, tools_to_core
 
@@ -90,6 +89,6 @@ def first_model(router: Router, task: Task, decision: Decision, *, gated: bool) 
     Raises:
         RoutingError: No model may or can take the task.
     """
-    context = Context.of(router.fleet, task, MemoryState())
+    context = Context.of(router.fleet, task, router.state)
     tiers = context.ladder if decision.pending else context.starting(decision).climb(gated=gated)
     return tiers[0].models[0]

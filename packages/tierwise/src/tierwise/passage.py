@@ -105,7 +105,7 @@ class Passage:
         """True while nothing can be shown: all is blank so far, or may be a tool call that the model writes as text."""
         if self._visible:
             return False
-        if not any(c.is_visible for c in self._withheld):
+        if self._first is None:
             return True
         return bool(self._ticket.attempt.task.tools) and not self._calls and self._prefix(done=False).may_be_call
 
@@ -122,7 +122,9 @@ class Passage:
 
     def _prefix(self, *, done: bool) -> Prefix:
         task = self._ticket.attempt.task
-        return Prefix("".join(self._text), tuple(self._calls), tuple(self._logprobs), done, task)
+        # A gate asks at each chunk: what was joined once is not joined again, piece by piece.
+        self._text = ["".join(self._text)]
+        return Prefix(self._text[0], tuple(self._calls), tuple(self._logprobs), done, task)
 
     def _collect(self, chunk: Chunk) -> None:
         self._text.append(chunk.text)

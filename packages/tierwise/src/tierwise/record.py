@@ -131,7 +131,8 @@ class Record:
         if verdict.rejected:
             self._drafts.pop(call_id, None)
         elif call_id in self._drafts:
-            self._drafts[call_id] = evolve(outcome, verdict=verdict)
+            known = outcome.verdict is verdict
+            self._drafts[call_id] = outcome if known else evolve(outcome, verdict=verdict)
 
     def deliver(self, outcome: Outcome | None) -> None:
         """Marks the call whose answer the user gets, if any, and unmarks every other that gave one."""

@@ -166,12 +166,23 @@ class Router:
         """What is remembered between runs, shared by all routers that `using` makes of this one."""
         return self._setup.state
 
-    def using(self, backend: Backend) -> Router:
-        """The same router (policy, strategy, limits, ledger, state) with another backend for every model."""
+    def using(self, backend: Backend | None = None, *, policy: PolicyLike | None = None) -> Router:
+        """The same router (fleet, strategy, limits, ledger, state), but for what is given.
+
+        Args:
+            backend: Calls every model.
+            policy: Decides who tries first.
+
+        Raises:
+            UnknownNameError: The policy names a tier or a model that the fleet does not have.
+        """
         other = copy(self)
-        called = Backends({"*": backend})
-        labelled = called.label(self._fleet)
-        other._setup = replace(self._setup, fleet=labelled, backends=called, pricing=Pricing(labelled))
+        if policy is not None:
+            other._setup = replace(other._setup, policy=_checked_policy(policy, self._fleet))
+        if backend is not None:
+            called = Backends({"*": backend})
+            labelled = called.label(self._fleet)
+            other._setup = replace(other._setup, fleet=labelled, backends=called, pricing=Pricing(labelled))
         return other
 
     def decide(self, task: Task | Prompt, **fields: Any) -> Decision:

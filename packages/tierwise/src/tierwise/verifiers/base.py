@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from enum import IntEnum
+from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
 from tierwise.context import Context
@@ -91,6 +92,8 @@ class Verifier:
         return self._verdict("abstain", evidence, **fields)
 
     def _verdict(self, result: Literal["accept", "reject", "abstain"], evidence: str, **fields: Any) -> Verdict:
+        if not fields.get("quotes", self.quotes) and fields.keys() <= _QUOTES:
+            return _plain(result, evidence, self.name)
         own: dict[str, Any] = {"verifier": self.name, "quotes": self.quotes}
         return Verdict(result, evidence, **(own | fields))
 
@@ -107,6 +110,15 @@ class Verifier:
 
     def __ror__(self, other: VerifierLike) -> Verifier:
         return AnyOf(other, self)
+
+
+_QUOTES = frozenset({"quotes"})
+
+
+@lru_cache(maxsize=256)
+def _plain(result: Literal["accept", "reject", "abstain"], evidence: str, verifier: str) -> Verdict:
+    """A verdict that repeats nobody's words. There are few, and every run gives most of them again."""
+    return Verdict(result, evidence, verifier=verifier, quotes=False)
 
 
 VerifierLike: TypeAlias = "Verifier | Callable[..., bool | Verdict | None]"

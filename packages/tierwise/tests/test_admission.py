@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from tierwise import Cascade, Check, Task, Vote
+from tierwise import Cascade, Check, Router, Task, Vote
 from tierwise.errors import AllModelsFailedError, LimitError, LimitStateError, StateError
 from tierwise.flow import Attempt, Outcome
 from tierwise.limits import Call, Limit
-from tierwise.state import Claim, Denied, Granted, MemoryState, Observed, Slot, Spend, Taken
-from tierwise.strategies import Single
+from tierwise.state import Claim, Denied, Granted, MemoryState, Observed, Slot, Spend, Taken, Turn
+from tierwise.state.base import completed
+from tierwise.strategies import Single, Strategy
 from tierwise.testing import HANG, ScriptedBackend
 
-from .driving import DOWN, FLEET, Counting, Driver, every_driver, nothing_is_held, router, sure
+from .driving import DOWN, FLEET, Counting, Driver, by_run, by_stream, every_driver, nothing_is_held, router, sure
 
 
 class OneAtATime(Limit):
@@ -284,3 +285,83 @@ def test_how_models_did_is_remembered() -> None:
     assert state.error_rate("x:small") == 0.5, "it fades"
     assert state.error_rate("x:spare") == 0.0
     assert (state.latency("x:small"), state.latency("x:spare") is not None) == (None, True)
+
+
+def unsure(outcome: Outcome) -> bool:
+    return False
+
+
+class Unhurried(MemoryState):
+    """Each operation takes several turns of the event loop, before and after it is done."""
+
+    most = 0
+
+    async def areserve(self, call_id: str, claims: Sequence[Claim], **options: Any) -> Granted | Denied:
+        return await completed(self._done(lambda: self.reserve(call_id, claims, **options)))
+
+    async def asettle(
+        self, call_id: str, claims: Sequence[Claim], taken: Sequence[Taken], observed: Observed | None = None
+    ) -> None:
+        await completed(self._done(lambda: self.settle(call_id, claims, taken, observed)))
+
+    async def _done(self, operation: Callable[[], Any]) -> Any:
+        await asyncio.sleep(0)
+        done = operation()
+        balance = self.balance("all")
+        self.most = max(self.most, balance.spent + balance.reserved)
+        await asyncio.sleep(0)
+        return done
+
+
+async def one_run(made: Router, streamed: bool) -> None:
+    if not streamed:
+        await made.arun("q")
+        return
+    async with made.astream("q") as stream:
+        async for _ in stream:
+            await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["arun", "astream"])
+@pytest.mark.parametrize("strategy", [Single(), Cascade(unsure), Vote(["x:small", "x:small", "x:medium"])], ids=type)
+async def test_a_run_that_is_cancelled_at_whatever_moment_leaves_nothing_set_aside(
+    strategy: Strategy, streamed: bool
+) -> None:
+    state, turns, ended = Unhurried(), 0, False
+    while not ended:
+        turns += 1
+        state = Unhurried()
+        made = router(ScriptedBackend({"*": "seven or so words"}), strategy, limits=[Flat(3, cap=8)], state=state)
+        task = asyncio.create_task(one_run(made, streamed))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        ended = task.done()
+        task.cancel()
+        await asyncio.wait([task])
+        assert nothing_is_held(made), f"cancelled after {turns} turns"
+        assert state.most <= 8
+    assert turns > 10
+    assert state.most >= 3
+
+
+@pytest.mark.parametrize("drive", [by_run, by_stream])
+def test_who_presses_ctrl_c_in_a_line_leaves_it(drive: Driver) -> None:
+    class Interrupted(MemoryState):
+        def pause(self, call_id: str, seconds: float, *, most: float) -> None:
+            raise KeyboardInterrupt
+
+    state = Interrupted()
+    slot = [Slot("small", size=1), Turn("line", "a party")]
+    assert isinstance(state.reserve("another", [slot[0]], lease=600), Granted)
+
+    class InLine(OneAtATime):
+        def claims(self, call: Call) -> Sequence[Claim]:
+            return slot
+
+    made = router(ScriptedBackend({"*": "good"}), limits=[InLine("small")], state=state)
+    with pytest.raises(KeyboardInterrupt):
+        drive(made, Task("q"))
+    assert state.held == 1
+    denied = state.reserve("next", slot, lease=600)
+    assert isinstance(denied, Denied)
+    assert denied.ahead == 0

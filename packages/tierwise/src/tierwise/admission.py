@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -49,8 +49,8 @@ class Held:
     """What is set aside for one call."""
 
     call: Call
-    claims: list[Claim] = field(default_factory=list[Claim])
-    limits: list[Limit] = field(default_factory=list[Limit])
+    claims: list[Claim]
+    limits: list[Limit]
     """Whose they are, one for each."""
     output_cap: int | None = None
     """The longest answer that was set aside for, where nothing else bounds it."""
@@ -98,11 +98,12 @@ class Limits:
         """
         if attempt.work is not None or not self.limits:
             return None
-        held = Held(self._asking(attempt, backend))
+        held, bounds = Held(self._asking(attempt, backend), [], []), False
         for limit in self.limits:
-            claims = limit.claims(held.call)
-            held.claims.extend(claims)
-            held.limits.extend([limit] * len(claims))
+            for claim in limit.claims(held.call):
+                held.claims.append(claim)
+                held.limits.append(limit)
+                bounds = bounds or (type(claim) is Spend and claim.each > 0)
         if not held.claims:
             return None
         try:
@@ -110,7 +111,7 @@ class Limits:
         except StateError as error:
             self._lost(error, attempt)
             return None
-        if any(type(claim) is Spend and claim.each for claim in held.claims):
+        if bounds:
             held.output_cap = units
         return held
 

@@ -99,11 +99,11 @@ class Budget(Limit):
     def claims(self, call: Call) -> Sequence[Claim]:
         """See `Limit`."""
         claims: list[Claim] = []
-        scopes = self._scopes(call)
+        scopes, bound = self._scopes(call), call.bound
         for unit, cap in self.caps.items() if scopes else ():
             amount, each = self._estimated(call, unit)
-            if call.bound is not None:
-                amount, each = amount + each * call.bound, 0
+            if bound is not None:
+                amount, each = amount + each * bound, 0
             if amount or each:  # what costs nothing goes, whatever is left
                 claims += [Spend(self.key(scope, unit), cap, amount, each, self._keep) for scope in scopes]
         return claims
@@ -151,9 +151,12 @@ class Budget(Limit):
             session: The session.
             tag: The tag, where the budget counts each by itself.
         """
-        own = {"call": run, "run": run, "session": session or ""}.get(self._per, "")
         if self._window is not None:
             own = self._named(at, self._window)
+        elif self._per == "session":
+            own = session or ""
+        else:
+            own = "" if self._per == "total" else run
         return f"{tag}:{own}" if tag is not None and self._tag is not None else own
 
     def _scopes(self, call: Call) -> Sequence[str]:

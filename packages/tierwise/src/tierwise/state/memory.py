@@ -238,7 +238,7 @@ class _MemoryBook:
 
     def save(self, key: str, record: Record) -> None:
         """See `Book`."""
-        if isinstance(record, Held):
+        if type(record) is Held:
             self._save_held(key, record)
             return
         records, timed = self._shelves[type(record)]

@@ -61,9 +61,10 @@ def reserve(
         if wait and worst.retry_after is not None:
             join(book, call_id, claims, now + worst.retry_after + wait)
         return worst
-    held = Held(units, now + lease, now + lease + RETENTION)
-    for index, claim in enumerate(claims):
-        _SET_ASIDE[type(claim)](book, now, call_id, claim, records[index], held)
+    ends = now + lease
+    held = Held(units, ends, ends + RETENTION, {}, [], [], {})
+    for claim, record in zip(claims, records, strict=True):
+        _SET_ASIDE[type(claim)](book, now, call_id, claim, record, held)
     book.save(call_id, held)
     return Granted(units, bool(held.probes))
 
@@ -75,13 +76,14 @@ def _judged(
     units = most
     worst: Denied | None = None
     for index, claim in enumerate(claims):
+        record = records[index]
         if type(claim) is Spend:
-            room = _room(claim, records[index], most)
+            room = _room(claim, record, most)
             if room < units:
                 units = room
-            denied = _poor(index, claim, records[index]) if room < least or room < 0 else None
+            denied = _poor(index, claim, record) if room < least or room < 0 else None
         else:
-            denied = _DENIED[type(claim)](now, index, claim, records[index], others)
+            denied = _DENIED[type(claim)](now, index, claim, record, others)
         if denied is not None:
             worst = _worse(worst, denied)
     return units, worst
@@ -214,7 +216,7 @@ def _full(now: float, index: int, claim: Slot, places: Places | None, others: Be
 
 
 def _occupy(book: Book, now: float, call_id: str, claim: Slot, places: Places | None, held: Held) -> None:
-    places = places or Places()
+    places = places or Places([])
     places.holders.append(call_id)
     held.places.append(claim.key)
     book.save(claim.key, places)

@@ -344,6 +344,20 @@ async def test_a_run_that_is_cancelled_at_whatever_moment_leaves_nothing_set_asi
     assert state.most >= 3
 
 
+async def test_voices_that_are_cancelled_before_they_begin_leave_nothing_set_aside() -> None:
+    for turns in range(1, 20):
+        voices = Vote(["x:small", "x:spare", "x:medium"])
+        made = router(ScriptedBackend({"*": "7"}), voices, limits=[Flat(3)])
+        task = asyncio.create_task(made.arun("q"))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        under_way = asyncio.all_tasks() - {asyncio.current_task()}
+        for each in under_way:  # as an event loop does that is shut down
+            each.cancel()
+        await asyncio.wait([task])
+        assert nothing_is_held(made), f"cancelled after {turns} turns"
+
+
 @pytest.mark.parametrize("drive", [by_run, by_stream])
 def test_who_presses_ctrl_c_in_a_line_leaves_it(drive: Driver) -> None:
     class Interrupted(MemoryState):

@@ -175,7 +175,8 @@ class Attempt:
         """The setting that holds for this call: the attempt's own, else the smaller or nearer of task and model."""
         if name == "max_output_tokens":
             caps = (self.task.max_output_tokens, self.model.max_output_tokens, self.output_cap)
-            return min((cap for cap in caps if cap is not None), default=None)
+            given = [cap for cap in caps if cap is not None]
+            return min(given) if given else None
         own = self.temperature if name == "temperature" else self.seed
         return own if own is not None else getattr(self.model, name)
 

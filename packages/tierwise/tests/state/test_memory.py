@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 from tierwise.state import Balance, MemoryState, Spend
 from tierwise.state.records import Account
-from tierwise.testing.conformance.state import StateConformance, reserved
+from tierwise.testing.conformance.state import StateConformance
+from tierwise.testing.conformance.state.suite import reserved
 
 
 class Clock:

@@ -16,7 +16,7 @@ from tierwise.ids import new_id
 from tierwise.state import Circuit, Denied, Granted, Signal, Spend, State
 from tierwise.state.redis import RedisState
 from tierwise.state.sqlite import SQLiteState
-from tierwise.testing.conformance.state import refused, reserved
+from tierwise.testing.conformance.state.suite import refused, reserved
 
 SPENDER = Path(__file__).with_name("spender.py")
 PATIENCE = 60.0

@@ -21,7 +21,8 @@ from tierwise.errors import ConfigError, MissingExtraError, StateError
 from tierwise.ids import new_id
 from tierwise.state import Balance, Circuit, Granted, Observed, Rate, Signal, Slot, Spend, State
 from tierwise.state.redis import RedisState
-from tierwise.testing.conformance.state import StateConformance, key, refused, reserved
+from tierwise.testing.conformance.state import StateConformance
+from tierwise.testing.conformance.state.suite import key, refused, reserved
 from tierwise.testing.redis import RedisServer
 
 

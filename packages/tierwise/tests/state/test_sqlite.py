@@ -16,7 +16,8 @@ import pytest
 from tierwise.errors import ConfigError, StateError
 from tierwise.state import Balance, Granted, Observed, Spend
 from tierwise.state.sqlite import SQLiteState
-from tierwise.testing.conformance.state import StateConformance, reserved
+from tierwise.testing.conformance.state import StateConformance
+from tierwise.testing.conformance.state.suite import reserved
 
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 

@@ -20,7 +20,7 @@ from crewai.tools import tool
 from pydantic import BaseModel
 from tierwise import Fleet, Judge, ModelSpec, Router, Single, Tier
 from tierwise import Reply as Answer
-from tierwise.errors import AllModelsFailedError, ConfigError
+from tierwise.errors import AllModelsFailedError, ConfigError, UnknownNameError
 from tierwise.strategies import Cascade, act_only
 from tierwise.testing.provider import Call, LoopbackProvider, Reply
 from tierwise.verifiers import free_verifier
@@ -372,3 +372,8 @@ def test_a_typed_answer_that_was_cut_off_goes_to_the_next_model(
     provider.on("large", Reply(json={"name": "Oslo"}))
     assert routed().call("Which?", response_model=City) == City(name="Oslo")
     assert [c.model for c in provider.calls] == ["small", "large"]
+
+
+def test_a_field_that_no_task_has_is_told_when_the_llm_is_made(routed: Callable[..., RoutedLLM]) -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'job'"):
+        routed(task={"joob": "plan"})

@@ -313,3 +313,10 @@ def test_a_judge_is_shown_the_image_that_was_sent(block: dict[str, Any], image: 
 def test_text_in_blocks_has_no_image() -> None:
     [message] = to_core([HumanMessage([{"type": "text", "text": "No image"}, {"type": "custom", "value": 1}])])
     assert message.images == ()
+
+
+def test_a_field_that_no_task_has_is_told_when_the_model_is_made(routed: Callable[..., RoutedChatModel]) -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'job'"):
+        routed(task={"joob": "plan"})
+    with pytest.raises(UnknownNameError, match="did you mean 'max_tier'"):
+        routed().invoke("Hello.", task={"max_teir": "small"})

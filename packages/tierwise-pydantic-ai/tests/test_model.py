@@ -340,3 +340,8 @@ def test_what_all_models_can_do_is_its_profile(models: dict[str, Model]) -> None
     assert model.profile.get("supports_image_output") is False
     assert model.context_window == 1_000
     assert simple(small=FallbackModel(able), large=able).profile.get("supports_image_output") is True
+
+
+def test_a_field_that_no_task_has_is_told_when_the_model_is_made(routed: Make) -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'job'"):
+        routed(task={"joob": "plan"})

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tierwise import Message, Task, Tool, ToolCall
-from tierwise.errors import ConfigError
+from tierwise.errors import ConfigError, UnknownNameError
+from tierwise.task import task_fields
 
 TEXT = st.text(st.characters(exclude_categories=()))
 
@@ -112,3 +113,12 @@ def test_a_tool_that_is_none_is_refused() -> None:
 
     with pytest.raises(ConfigError, match=r"tools: .*search.* must be a Tool"):
         Task("hi", tools=[search])  # pyright: ignore[reportArgumentType]
+
+
+def test_fields_of_tasks_that_are_yet_to_be_made_are_checked() -> None:
+    assert task_fields(None) == {}
+    assert task_fields({"job": "plan", "trust": "local"}) == {"job": "plan", "trust": "local"}
+    with pytest.raises(UnknownNameError, match="task: unknown field 'joob'; did you mean 'job'"):
+        task_fields({"joob": "plan"})
+    with pytest.raises(UnknownNameError, match="unknown field 'messages'"):
+        task_fields({"messages": "Hello."})

@@ -14,6 +14,7 @@ from tierwise.errors import UnknownNameError
 from tierwise.ledger.render.cells import money
 from tierwise.ledger.render.columns import columns
 from tierwise.policies import job_hint
+from tierwise.task import task_fields
 from tierwise.values import evolve
 
 from tierwise_crewai.kickoffs import receipt_of
@@ -71,7 +72,7 @@ class Assignment:
         self.posts = tuple(posts)
         self._crew = crew
         self._router = router
-        self._task = dict(task or {})
+        self._task = task_fields(task)
         self._llm = RoutedLLM(router, models=models, on_reply=on_reply)
 
     def __iter__(self) -> Iterator[Post]:

@@ -19,6 +19,7 @@ from tierwise import ModelSpec, Reply, Router, Task
 from tierwise.backends import native_models
 from tierwise.errors import ConfigError
 from tierwise.ids import new_id
+from tierwise.task import task_fields
 
 from tierwise_crewai.backend import CrewAIBackend, Request
 from tierwise_crewai.calls import Asked, Calls
@@ -61,7 +62,7 @@ class RoutedLLM(Calls, BaseLLM):
         **fields: Fields of `BaseLLM`: `stream`, `stop`, `temperature` and so on.
 
     Raises:
-        UnknownNameError: A name of `models` stands for nothing in the fleet.
+        UnknownNameError: A name of `models` stands for nothing in the fleet, or a task has no such field.
     """
 
     llm_type: str = "tierwise"
@@ -75,6 +76,7 @@ class RoutedLLM(Calls, BaseLLM):
     def __init__(self, router: Router, *, models: Mapping[str, BaseLLM] | None = None, **fields: Any) -> None:
         options: dict[str, Any] = {"model": "tierwise", "provider": "tierwise", "router": router} | fields
         super().__init__(**options)
+        task_fields(self.task)
         self._models = native_models(router.fleet, models or {}, _made)
         self._routed = router.using(CrewAIBackend(self._models))
         self._aloud = any(map(tells, self._models.values()))

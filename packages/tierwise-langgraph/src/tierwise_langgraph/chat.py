@@ -17,6 +17,7 @@ from tierwise import Decision, ModelSpec, Reply, Router, Task
 from tierwise.backends import native_models
 from tierwise.context import resolve
 from tierwise.errors import MissingExtraError
+from tierwise.task import task_fields
 
 from tierwise_langgraph.backend import LangChainBackend, Request
 from tierwise_langgraph.convert import native_chunk, tools_to_core, whole_message
@@ -52,7 +53,7 @@ class RoutedChatModel(BaseChatModel):
         on_reply: Is given the reply of each run that came to its end, with the whole receipt.
 
     Raises:
-        UnknownNameError: A name of `models` stands for nothing in the fleet.
+        UnknownNameError: A name of `models` stands for nothing in the fleet, or a task has no such field.
         MissingExtraError: A model has to be built, and LangChain is not installed.
     """
 
@@ -69,6 +70,7 @@ class RoutedChatModel(BaseChatModel):
         own: dict[str, Any] = {"router": router, "models": models or {}, "cache": False}
         own["profile"] = shared_profile(router.fleet, targets)
         super().__init__(**own | fields)
+        task_fields(self.task)
         self._routed = router.using(LangChainBackend(targets))
         tiers = {tier.name: [model.key for model in tier.models] for tier in router.fleet.tiers}
         self._identity = {"fleet": tiers, "task": dict(self.task)}
@@ -174,7 +176,7 @@ class RoutedChatModel(BaseChatModel):
     def _task(self, messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any]) -> Task:
         config = ensure_config()
         given: dict[str, Any] = (config.get("configurable") or {}).get(KEY) or {}
-        own: dict[str, Any] = {**self.task, **given, **options.pop("task", {})}
+        own = {**self.task, **task_fields({**given, **options.pop("task", {})})}
         asked = options.pop("model", None)
         if asked is not None:
             own["decision"] = self._override(asked)

@@ -11,6 +11,7 @@ from langgraph.types import Command
 from tierwise import Decision, Router, Task
 from tierwise.errors import ConfigError, UnknownNameError
 from tierwise.policies import PolicyLike
+from tierwise.task import task_fields
 
 from tierwise_langgraph.history import to_core
 from tierwise_langgraph.state import ANY, KEY, Routing, current, planned, runs_of, told
@@ -57,7 +58,7 @@ def route_node(
         ConfigError: A tier has no destination.
     """
     nodes = _checked(router, destinations)
-    asked = _Question(router.using(policy=policy), job, messages_key, dict(task or {}))
+    asked = _Question(router.using(policy=policy), job, messages_key, task_fields(task))
 
     def node(state: Any) -> Command[Any]:
         decision = asked(state)
@@ -93,7 +94,7 @@ def route_edge(
     Raises:
         UnknownNameError: The policy names a tier or a model that the fleet does not have.
     """
-    asked = _Question(router.using(policy=policy), job, messages_key, dict(task or {}))
+    asked = _Question(router.using(policy=policy), job, messages_key, task_fields(task))
 
     def edge(state: Any) -> str:
         decision = asked(state)

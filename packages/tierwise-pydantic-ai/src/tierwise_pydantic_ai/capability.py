@@ -14,6 +14,7 @@ from pydantic_ai.tools import AgentDepsT
 from tierwise import Decision, Router
 from tierwise.context import resolve
 from tierwise.errors import ConfigError, UnknownNameError
+from tierwise.task import task_fields
 
 from tierwise_pydantic_ai.backend import PydanticAIBackend
 from tierwise_pydantic_ai.routing import first_model, fleet_models, task_of
@@ -48,8 +49,9 @@ class RoutingCapability(AbstractCapability[AgentDepsT]):
         """Makes the models.
 
         Raises:
-            UnknownNameError: A name of `models` stands for nothing in the fleet.
+            UnknownNameError: A name of `models` stands for nothing in the fleet, or a task has no such field.
         """
+        task_fields(self.task)
         self._models = fleet_models(self.router.fleet, self.models)
         self._router = self.router.using(PydanticAIBackend(self._models))
 

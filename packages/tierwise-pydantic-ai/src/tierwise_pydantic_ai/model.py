@@ -16,6 +16,7 @@ from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import RequestUsage
 from tierwise import Reply, Router, Task
 from tierwise.flow import Chunk
+from tierwise.task import task_fields
 
 from tierwise_pydantic_ai.backend import PydanticAIBackend, Request
 from tierwise_pydantic_ai.profile import shared_profile
@@ -40,7 +41,7 @@ class RoutedModel(Model):
         on_reply: Is given the reply of each run that came to its end, with the whole receipt.
 
     Raises:
-        UnknownNameError: A name of `models` stands for nothing in the fleet.
+        UnknownNameError: A name of `models` stands for nothing in the fleet, or a task has no such field.
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class RoutedModel(Model):
         super().__init__()
         self._models = fleet_models(router.fleet, models)
         self._router = router.using(PydanticAIBackend(self._models))
-        self._fields = dict(task or {})
+        self._fields = task_fields(task)
         self._on_reply = on_reply
         self._entered: list[AsyncExitStack] = []
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
 
-from tierwise.errors import ConfigError
+from tierwise.errors import ConfigError, UnknownNameError
 from tierwise.jsontext import DEEPEST, is_too_deep, read_json
 
 if TYPE_CHECKING:
     from tierwise.context import Decision
 
-__all__ = ["Message", "Prompt", "Stakes", "Task", "Tool", "ToolCall", "Trust"]
+__all__ = ["Message", "Prompt", "Stakes", "Task", "Tool", "ToolCall", "Trust", "task_fields"]
 
 Trust: TypeAlias = Literal["local", "approved", "any"]
 """Where content may go: `local` never leaves the machine, `approved` goes to vendors that were approved."""
@@ -369,6 +369,19 @@ class Task:
         return next((t for t in self.tools if t.name == name), None)
 
 
+def task_fields(given: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Fields of tasks that are yet to be made, as an adapter is given them.
+
+    Raises:
+        UnknownNameError: A task has no such field; the message names the nearest.
+    """
+    for name in given or ():
+        if name not in _GIVEN:
+            raise UnknownNameError("field", name, sorted(_GIVEN), where="task")
+    return dict(given or {})
+
+
+_GIVEN = frozenset(f.name for f in fields(Task)) - {"messages", "native"}
 _LONGEST_KEY = 255
 
 _TRUSTS: tuple[str, ...] = get_args(Trust)

@@ -9,10 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import pytest
 from tierwise.testing.provider import LoopbackProvider, Reply
-
-pytest.importorskip("langgraph.checkpoint.sqlite")
 
 GRAPH = Path(__file__).parent / "checkpointed_graph.py"
 

@@ -9,10 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from tierwise.testing.provider import Call, LoopbackProvider, Reply
-
-pytest.importorskip("dbos")
 
 AGENT = Path(__file__).parent / "durable_agent.py"
 

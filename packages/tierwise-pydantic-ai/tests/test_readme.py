@@ -29,8 +29,6 @@ def own_loop() -> Iterator[None]:
 def test_the_code_runs(
     block: Block, tierwise_provider: LoopbackProvider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if "dbos" in block.imports:
-        pytest.importorskip("dbos")
     monkeypatch.chdir(tmp_path)
     tierwise_provider.on("*", plausible)
     block.run()

@@ -75,7 +75,7 @@ def test_it_counts_those_of_a_streamed_kickoff(live: LoopbackProvider, models: A
 def test_a_budget_that_ends_a_kickoff_is_the_error_that_the_user_sees(live: LoopbackProvider, models: Any) -> None:
     routing = router(limits=[Budget(tokens=1_000, name="trial")])
     made = crew(routing, models)
-    with pytest.raises(BudgetExceededError, match=r"^trial: of 1,000 tokens, 950 tokens is spent") as caught:
+    with pytest.raises(BudgetExceededError, match=r"^trial: 950 tokens spent and .* of 1,000 tokens") as caught:
         made.kickoff()
     assert live.count() == 1
     assert [row.error_type for row in receipt_of(routing, caught.value).rows] == ["BudgetExceededError"]

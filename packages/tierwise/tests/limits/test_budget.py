@@ -103,7 +103,7 @@ def test_the_run_stops_and_says_what_was_spent(drive: Driver) -> None:
     assert isinstance(error, RunError)
     assert (error.limit, error.unit, error.allowed) == ("mine", "usd", Decimal("0.0015"))
     assert (error.spent, error.reserved, error.value) == (Decimal("0.0006"), 0, Decimal("0.0017"))
-    assert "of $0.0015, $0.0006 is spent and $0 set aside; a call to x:small needs $0.0011" in str(error)
+    assert "$0.0006 spent and $0 set aside, of $0.0015; a call to x:small needs $0.0011: raise the cap" in str(error)
     assert backend.asked == ["x:small"]
     assert [(row.state, row.cost) for row in error.attempts] == [("refused", 0)]
 
@@ -140,7 +140,7 @@ def test_downgrade_goes_down_to_a_tier_that_still_fits(drive: Driver) -> None:
     assert got.answer is not None
     assert got.answer[3] == "small"
     assert [(row.tier, row.state) for row in got.rows] == [("large", "refused"), ("small", "settled")]
-    assert got.rows[1].reason.startswith("downgrade: total budget: of $0.005")
+    assert got.rows[1].reason.startswith("downgrade: total budget: $0 spent and $0 set aside, of $0.005")
 
 
 @every_driver

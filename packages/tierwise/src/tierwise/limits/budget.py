@@ -29,6 +29,8 @@ HELPERS: frozenset[Purpose] = frozenset({"judge", "classify", "check"})
 
 _MILLION = 1_000_000
 _DAY = 86_400.0
+_MEND = ": raise the cap, or go down to tiers that it can pay (on_exhausted='downgrade')"
+
 _KEPT: Mapping[str, float | None] = {"call": _DAY, "run": _DAY, "session": 30 * _DAY, "total": None, **KEEP}
 
 
@@ -119,9 +121,10 @@ class Budget(Limit):
         spent, reserved, cap = (_given(unit, n) for n in (denied.spent, denied.reserved, denied.cap))
         wanted = _given(unit, claim.amount + claim.each * LEAST_OUTPUT)
         shown = [_shown(unit, n) for n in (cap, spent, reserved, wanted)]
+        final = not self._downgrades and call.attempt.purpose not in HELPERS
         return BudgetExceededError(
-            f"{self._account(claim)}: of {shown[0]}, {shown[1]} is spent and {shown[2]} set aside; "
-            f"a call to {call.attempt.model.key} needs {shown[3]}",
+            f"{self._account(claim)}: {shown[1]} spent and {shown[2]} set aside, of {shown[0]}; "
+            f"a call to {call.attempt.model.key} needs {shown[3]}{_MEND if final else ''}",
             limit=self.name,
             unit=unit,
             allowed=cap,
@@ -129,7 +132,7 @@ class Budget(Limit):
             reserved=reserved,
             value=spent + reserved + wanted,
             retry_after=self._rest(call.at),
-            final=not self._downgrades and call.attempt.purpose not in HELPERS,
+            final=final,
         )
 
     def raised(self, claim: Claim, answer: Any) -> int | None:

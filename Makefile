@@ -7,11 +7,11 @@ SHELL := /bin/bash
 ENVS := core litellm langgraph crewai pydantic-ai joint
 MEMBERS := $(wildcard packages/*)
 COMMON := packages/tierwise packages/tierwise-ollama tools/embedded
-MEMBERS_core := $(COMMON)
+MEMBERS_core := $(COMMON) examples/kit
 MEMBERS_litellm := $(COMMON) packages/tierwise-litellm
-MEMBERS_langgraph := $(COMMON) packages/tierwise-langgraph
-MEMBERS_crewai := $(COMMON) packages/tierwise-crewai
-MEMBERS_pydantic-ai := $(COMMON) packages/tierwise-pydantic-ai
+MEMBERS_langgraph := $(COMMON) packages/tierwise-langgraph examples/kit
+MEMBERS_crewai := $(COMMON) packages/tierwise-crewai examples/kit
+MEMBERS_pydantic-ai := $(COMMON) packages/tierwise-pydantic-ai examples/kit
 MEMBERS_joint := $(COMMON) packages/tierwise-langgraph packages/tierwise-crewai packages/tierwise-pydantic-ai
 UV := $(shell command -v uv || echo .venvs/uv/bin/uv)
 PYTHON := >=3.11,<3.14
@@ -89,6 +89,7 @@ lock: $(UV) ## Resolve every environment anew and write requirements/
 	for env in $(ENVS); do \
 	  $(UV) pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-header --group $$env \
 	    $(foreach m,$(MEMBERS),--no-emit-package $(notdir $(m))) --no-emit-package tierwise-embedded \
+	    --no-emit-package tierwise-examples \
 	    -o requirements/$$env.txt; \
 	done
 
@@ -97,7 +98,7 @@ lock: $(UV) ## Resolve every environment anew and write requirements/
 
 # One environment for each framework: their requirements contradict each other. Everything is installed with its hash
 # checked; the workspace's own packages are installed as they lie here.
-.venvs/%/.ready: requirements/%.txt packages/*/pyproject.toml tools/*/pyproject.toml | $(UV)
+.venvs/%/.ready: requirements/%.txt packages/*/pyproject.toml tools/*/pyproject.toml examples/kit/pyproject.toml | $(UV)
 	$(UV) venv --quiet --clear --python '$(PYTHON)' .venvs/$*
 	$(UV) pip install --quiet --python .venvs/$* --require-hashes -r requirements/$*.txt
 	$(UV) pip install --quiet --python .venvs/$* --no-deps --no-build-isolation $(foreach m,$(MEMBERS_$*),-e $(m))

@@ -1,0 +1,1 @@
+"""What the example agents share, whatever their framework: ladders, sandbox, retrieval, the bill."""

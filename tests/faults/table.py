@@ -24,8 +24,6 @@ class Line:
     happens: str
     does: str
     """What Tierwise does."""
-    pending: bool = False
-    """It is about a part that does not exist yet, and so has no test and is left out of the page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +182,10 @@ GROUPS: Sequence[Group] = (
                 "repeat",
             ),
             Line(
-                32, "A mission is killed and resumed", "What is done is neither called nor billed again", pending=True
+                32,
+                "A mission of several subtasks is killed and resumed",
+                "Give each subtask an `idempotency_key`: what is done is neither called nor billed again. The subtask "
+                "that was under way is `unknown`, and repeated only if you allow it",
             ),
         ),
     ),
@@ -226,9 +227,11 @@ GROUPS: Sequence[Group] = (
             ),
             Line(
                 39,
-                "Feedback is poisoned",
-                "It shifts decisions by so much and no more, and can be taken back",
-                pending=True,
+                "What decisions learn from is poisoned",
+                "A model that was made to look bad goes behind the others of its tier, no further, until that has "
+                "faded. False outcomes in a `LabelTable` move their own job by their share of its rows, another by at "
+                "most `prior` / (its rows + `prior`), and no task above its `max_tier`; the table saved before brings "
+                "the decisions back",
             ),
             Line(
                 40,
@@ -287,7 +290,7 @@ def page() -> str:
 
 
 def _section(group: Group) -> str:
-    rows = [f"| {line.number} | {line.happens} | {line.does} |\n" for line in group.lines if not line.pending]
+    rows = [f"| {line.number} | {line.happens} | {line.does} |\n" for line in group.lines]
     if not rows:
         return ""
     return f"\n## {group.title}\n\n| | when | Tierwise |\n|---|---|---|\n{''.join(rows)}"

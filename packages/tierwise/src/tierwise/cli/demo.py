@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tierwise.backends.registry import installed
 from tierwise.errors import ConfigError, RunError
-from tierwise.fleet.discovery import Discovery, discover, ladder_of
+from tierwise.fleet.discovery import by_size, discover
 from tierwise.fleet.fleet import Fleet, Tier
 from tierwise.fleet.model import ModelSpec
 from tierwise.fleet.pricing import Pricing
@@ -153,7 +153,7 @@ def local_fleet(console: Console) -> Generator[tuple[Fleet, dict[str, Any]]]:
     Raises:
         ConfigError: There are no local models; the message says how to get some.
     """
-    models = _by_size(discover())
+    models = by_size(discover().local)
     if len(models) > 1:
         models = [models[0], models[-1]]
         console.print(f"Using the Ollama that runs on this machine: {_ids(models)}", markup=False)
@@ -167,15 +167,9 @@ def local_fleet(console: Console) -> Generator[tuple[Fleet, dict[str, Any]]]:
             setting="demo",
         )
     with points[0].load()() as server:
-        models = _by_size(discover(ollama_host=server.url))
+        models = by_size(discover(ollama_host=server.url).local)
         console.print(f"No Ollama runs here: real models are served on {server.url}: {_ids(models)}", markup=False)
         yield _ladder(models), {"ollama": installed("ollama", host=server.url)}
-
-
-def _by_size(found: Discovery) -> list[ModelSpec]:
-    """The models that answer in text, smallest first."""
-    size = {m.spec.key: m.parameters or 0 for m in found.local}
-    return sorted((m for tier in ladder_of(found.local) for m in tier.models), key=lambda m: size[m.key])
 
 
 def _ids(models: Sequence[ModelSpec]) -> str:

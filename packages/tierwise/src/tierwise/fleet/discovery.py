@@ -12,7 +12,7 @@ from tierwise.errors import BackendError, ConfigError, MissingExtraError
 from tierwise.fleet.fleet import Fleet, Tier
 from tierwise.fleet.model import ModelSpec
 
-__all__ = ["KEYS", "CloudProvider", "Discovery", "LocalModel", "discover", "ladder_of"]
+__all__ = ["KEYS", "CloudProvider", "Discovery", "LocalModel", "by_size", "discover", "ladder_of"]
 
 KEYS: Mapping[str, tuple[str, ...]] = {
     "anthropic": ("ANTHROPIC_API_KEY",),
@@ -114,6 +114,12 @@ def discover(*, ollama_host: str | None = None, environ: Mapping[str, str] | Non
         _available(os.environ if environ is None else environ),
         tuple(problems),
     )
+
+
+def by_size(models: Sequence[LocalModel]) -> list[ModelSpec]:
+    """The models that answer in text and whose size is known, smallest first."""
+    known = [m for m in models if m.parameters is not None and _answers(m)]
+    return [m.spec for m in sorted(known, key=lambda m: m.parameters or 0)]
 
 
 def ladder_of(models: Sequence[LocalModel]) -> list[Tier]:

@@ -19,7 +19,7 @@ Answer: TypeAlias = str | BaseModel | Call | Reply
 """A text, a typed answer, a tool call, or anything else that the provider can do."""
 
 Script: TypeAlias = Mapping[str | tuple[str, str], Answer | Sequence[Answer]]
-"""Answers by how a line of the stage's prompt begins, or by that and a tier: `{("Write", "code"): "wrong"}`.
+"""Answers by words of the stage's prompt, or by these and a tier: `{("Write the patch", "code"): "wrong"}`.
 
 Of several answers each is given once, in order, and the last one again and again.
 """
@@ -81,10 +81,10 @@ def _answering(tier: str, told: Mapping[str | tuple[str, str], list[Answer]]) ->
 def _stage(tier: str, told: Mapping[str | tuple[str, str], list[Answer]], request: Request) -> list[Answer]:
     """The answers of the stage that the latest message belongs to: messages of earlier ones may stand before it."""
     for message in reversed(request.messages):
-        lines = [line.strip() for line in _text(message.get("content")).splitlines()]
+        said = _text(message.get("content"))
         for key, answers in sorted(told.items(), key=lambda item: isinstance(item[0], str)):
-            line, for_tier = (key, tier) if isinstance(key, str) else key
-            if for_tier == tier and any(found.startswith(line) for found in lines):
+            stage, for_tier = (key, tier) if isinstance(key, str) else key
+            if for_tier == tier and stage in said:
                 return answers
     raise LookupError(f"no answer of {tier} is told for: {[_text(m.get('content'))[:200] for m in request.messages]}")
 

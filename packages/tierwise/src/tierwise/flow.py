@@ -17,7 +17,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, TypeVar
 
 from tierwise.fleet.model import ModelSpec
 from tierwise.fleet.price import FREE, Usage
@@ -75,9 +75,8 @@ class Show(StrEnum):
     """Nothing until a gate that reads the prefix commits to it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chunk:
-    """A piece of a streamed answer."""
+class Chunk(NamedTuple):
+    """A piece of a streamed answer. It is named by its fields; a tuple is made in a third of a dataclass's time."""
 
     text: str = ""
     thinking: str = ""

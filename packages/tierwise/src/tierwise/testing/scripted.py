@@ -14,7 +14,7 @@ from contextlib import (
     closing,
     contextmanager,
 )
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, cast
 
 from tierwise.backends.base import Backend, replay
@@ -198,7 +198,7 @@ def _parts(attempt: Attempt, step: Any) -> tuple[Part, ...]:
     if isinstance(step, Outcome):
         if step.error is not None:
             return (step.error,)
-        return (*_WORD.findall(step.text), replace(replay(step), text=""))
+        return (*_WORD.findall(step.text), replay(step)._replace(text=""))
     if isinstance(step, BaseException | _Hang):
         return (step,)
     raise ConfigError(f"{step!r} is no step of a script", setting="scripts", value=step)

@@ -30,7 +30,7 @@ from tierwise.task import Tool
 from tierwise.testing.conformance import AdapterConformance, Answer, Question, Way
 from tierwise.testing.provider import LoopbackProvider
 from tierwise_pydantic_ai import RoutedModel
-from tierwise_pydantic_ai.convert import from_core, tool_calls
+from tierwise_pydantic_ai.convert import from_core, response_to_core
 
 NO_RETRIES = ModelSettings(max_retries=0)
 
@@ -87,7 +87,7 @@ def answered(output: Any, messages: Sequence[ModelMessage]) -> Answer:
     usage = last.usage
     return Answer(
         text=output if isinstance(output, str) else "",
-        tool_calls=tuple((c.name, dict(c.arguments)) for c in tool_calls(last)) if called else (),
+        tool_calls=tuple((c.name, dict(c.arguments)) for c in response_to_core(last).tool_calls) if called else (),
         output=None if called or isinstance(output, str) else output,
         usage=Usage(usage.input_tokens, usage.output_tokens),
     )

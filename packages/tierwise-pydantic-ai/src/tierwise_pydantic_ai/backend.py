@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from threading import Thread
-from typing import Any, NoReturn, cast
+from typing import Any, NamedTuple, NoReturn, cast
 
 from pydantic_ai import RunContext
 from pydantic_ai.exceptions import UnexpectedModelBehavior, UserError
@@ -33,7 +33,7 @@ from tierwise.backends import NativeBackend, provider_failures, runs_here
 from tierwise.flow import Attempt, Chunk, Outcome
 from tierwise.schema import as_json_schema
 
-from tierwise_pydantic_ai.convert import from_core, outcome_of, with_calls
+from tierwise_pydantic_ai.convert import end_of, from_core, outcome_of, with_calls
 from tierwise_pydantic_ai.history import moved
 from tierwise_pydantic_ai.profile import shared_profile
 
@@ -50,8 +50,7 @@ class Request:
     context: RunContext[Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One event of a streamed response, and the response that it is of."""
 
     event: ModelResponseStreamEvent
@@ -110,30 +109,10 @@ class PydanticAIBackend(NativeBackend):
     @asynccontextmanager
     async def _astreamed(self, attempt: Attempt) -> AsyncGenerator[AsyncIterator[Chunk]]:
         model, request = self._prepared(attempt)
-
-        async def chunks(stream: StreamedResponse) -> AsyncGenerator[Chunk]:
-            with _told_of_cancelling(stream):
-                async for event in stream:
-                    yield _chunk(event, stream)
-            response = stream.get()
-            if response.state == "suspended":
-                await _refuse_suspended(model, response)
-            whole = outcome_of(attempt, response)
-            yield Chunk(
-                tool_calls=whole.tool_calls,
-                logprobs=whole.logprobs or (),
-                usage=whole.usage,
-                finish_reason=whole.finish_reason,
-                model=whole.model,
-                response_id=whole.response_id,
-                visible=False,
-                whole=whole.raw,
-            )
-
         with provider_failures(UnexpectedModelBehavior):
             opened = model.request_stream(request.messages, request.settings, request.parameters, request.context)
             async with opened as stream:
-                yield chunks(stream)
+                yield _chunks(model, stream)
 
     def _prepared(self, attempt: Attempt) -> tuple[Model, Request]:
         model = self._models[attempt.model.key]
@@ -153,17 +132,24 @@ def _background_loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
-@contextmanager
-def _told_of_cancelling(stream: StreamedResponse) -> Generator[None]:
-    """The end of a stream that was cancelled, by another task than its reader's, is no failure and no whole answer."""
+async def _chunks(model: Model, stream: StreamedResponse) -> AsyncGenerator[Chunk]:
+    """The events as they come, and then what the whole answer says.
+
+    The end of a stream that was cancelled, by another task than its reader's, is no failure and no whole answer.
+    """
     try:
-        yield
+        async for event in stream:
+            yield _chunk(event, stream)
     except Exception as error:
         if stream.cancelled:
             raise asyncio.CancelledError from error
         raise
     if stream.cancelled:
         raise asyncio.CancelledError
+    response = stream.get()
+    if response.state == "suspended":
+        await _refuse_suspended(model, response)
+    yield end_of(response)
 
 
 async def _refuse_suspended(model: Model, response: ModelResponse) -> NoReturn:

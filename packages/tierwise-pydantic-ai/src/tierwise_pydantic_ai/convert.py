@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -32,12 +32,12 @@ from tierwise.flow import Chunk
 
 __all__ = [
     "core_parts",
+    "end_of",
     "from_core",
     "outcome_of",
     "part_to_core",
     "response_to_core",
     "to_core",
-    "tool_calls",
     "tools_to_core",
     "with_calls",
 ]
@@ -45,30 +45,36 @@ __all__ = [
 
 def to_core(messages: Iterable[ModelMessage]) -> list[Message]:
     """What policies and verifiers read: texts, images, tool calls, and what failed."""
-    return [m for message in messages for m in _messages(message)]
-
-
-def _messages(message: ModelMessage) -> Iterator[Message]:
-    if isinstance(message, ModelResponse):
-        yield response_to_core(message)
-        return
-    if message.instructions:
-        yield Message("system", message.instructions)
-    for part in message.parts:
-        known = part_to_core(part)
-        if known is not None:
-            yield known
+    known: list[Message] = []
+    for message in messages:
+        if isinstance(message, ModelResponse):
+            known.append(response_to_core(message))
+            continue
+        if message.instructions:
+            known.append(Message("system", message.instructions))
+        known += filter(None, map(part_to_core, message.parts))
+    return known
 
 
 def response_to_core(response: ModelResponse) -> Message:
     """A model's answer."""
-    return Message(
-        "assistant",
-        _text(response),
-        tool_calls=tool_calls(response),
-        thinking=_thinking(response),
-        origin=response.provider_name,
-    )
+    text, thinking, calls = _said(response)
+    return Message("assistant", text, tool_calls=calls, thinking=thinking, origin=response.provider_name)
+
+
+def _said(response: ModelResponse) -> tuple[str, str, tuple[ToolCall, ...]]:
+    """The text, the thoughts, and the calls of the user's tools, and of the output type where a tool asks for it."""
+    texts: list[str] = []
+    thoughts: list[str] = []
+    calls: list[ToolCall] = []
+    for part in response.parts:
+        if isinstance(part, TextPart):
+            texts.append(part.content)
+        elif isinstance(part, ThinkingPart):
+            thoughts.append(part.content)
+        elif isinstance(part, ToolCallPart):
+            calls.append(ToolCall.parse(part.tool_name, part.args, id=part.tool_call_id))
+    return "".join(texts), "".join(thoughts), tuple(calls)
 
 
 def part_to_core(part: ModelRequestPart) -> Message | None:
@@ -100,14 +106,6 @@ def _content(content: str | Sequence[UserContent]) -> tuple[list[str], list[str]
     return [c if isinstance(c, str) else c.content for c in content if isinstance(c, str | TextContent)], images
 
 
-def _thinking(response: ModelResponse) -> str:
-    return "".join(p.content for p in response.parts if isinstance(p, ThinkingPart))
-
-
-def _text(response: ModelResponse) -> str:
-    return "".join(p.content for p in response.parts if isinstance(p, TextPart))
-
-
 def tools_to_core(parameters: ModelRequestParameters) -> list[Tool]:
     """The tools as verifiers know them; an output type that is asked for by a tool is one of them."""
     return [_tool(t) for t in (*parameters.function_tools, *parameters.output_tools)]
@@ -116,12 +114,6 @@ def tools_to_core(parameters: ModelRequestParameters) -> list[Tool]:
 def _tool(tool: ToolDefinition) -> Tool:
     stakes = "high" if (tool.metadata or {}).get("stakes") == "high" else "normal"
     return Tool(tool.name, tool.description or "", tool.parameters_json_schema, stakes=stakes)
-
-
-def tool_calls(response: ModelResponse) -> tuple[ToolCall, ...]:
-    """The calls of the user's tools, and of the output type where a tool asks for it."""
-    calls = [p for p in response.parts if isinstance(p, ToolCallPart)]
-    return tuple(ToolCall.parse(p.tool_name, p.args, id=p.tool_call_id) for p in calls)
 
 
 def from_core(messages: Iterable[Message]) -> list[ModelMessage]:
@@ -161,18 +153,33 @@ def core_parts(chunk: Chunk) -> list[TextPart | ToolCallPart]:
 
 def outcome_of(attempt: Attempt, response: ModelResponse) -> Outcome:
     """A model's answer as an outcome."""
+    text, thinking, calls = _said(response)
     return Outcome(
         attempt,
-        text=_text(response),
-        thinking=_thinking(response),
-        tool_calls=tool_calls(response),
+        text=text,
+        thinking=thinking,
+        tool_calls=calls,
         logprobs=_logprobs(response.provider_details),
-        usage=_usage(response),
-        model=response.model_name,
-        response_id=response.provider_response_id,
-        finish_reason=response.finish_reason,
         raw=response,
+        **_known(response),
     )
+
+
+def end_of(response: ModelResponse) -> Chunk:
+    """The last chunk of a streamed answer, whose text has come before."""
+    calls = _said(response)[2]
+    logprobs = _logprobs(response.provider_details) or ()
+    return Chunk(tool_calls=calls, logprobs=logprobs, visible=False, whole=response, **_known(response))
+
+
+def _known(response: ModelResponse) -> dict[str, Any]:
+    """What is known of an answer beside what it says."""
+    return {
+        "usage": _usage(response),
+        "model": response.model_name,
+        "response_id": response.provider_response_id,
+        "finish_reason": response.finish_reason,
+    }
 
 
 def _logprobs(details: dict[str, Any] | None) -> tuple[float, ...] | None:

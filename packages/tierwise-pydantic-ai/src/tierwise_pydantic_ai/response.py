@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -84,14 +84,14 @@ class RoutedResponse(StreamedResponse):
             self._reply = self.stream.reply
             self.tell(self._reply)
 
-    def _events(self, chunk: Chunk) -> Iterator[ModelResponseStreamEvent]:
+    def _events(self, chunk: Chunk) -> Sequence[ModelResponseStreamEvent]:
         if isinstance(chunk.raw, Event):
-            yield chunk.raw.event
-        elif chunk.is_visible:
-            # Tool calls that the model wrote as text come as whole parts, behind those that it streamed.
-            for place, part in enumerate(core_parts(chunk), len(self._source.get().parts)):
-                yield PartStartEvent(index=place, part=part)
-                yield PartEndEvent(index=place, part=part)
+            return (chunk.raw.event,)
+        if not chunk.is_visible:
+            return ()
+        # Tool calls that the model wrote as text come as whole parts, behind those that it streamed.
+        parts = enumerate(core_parts(chunk), len(self._source.get().parts))
+        return [kind(index=place, part=part) for place, part in parts for kind in (PartStartEvent, PartEndEvent)]
 
     async def close_stream(self) -> None:
         """Closes the call, also while another task waits for its next event."""

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tierwise import Fleet, LabelTable, ModelSpec, Price, Router, Single, Tier
+from tierwise import Always, Fleet, LabelTable, ModelSpec, Price, Router, Single, Tier
 from tierwise.context import Decision
 from tierwise.policies import Fastest
 from tierwise.state import MemoryState
@@ -73,7 +73,7 @@ def outcomes(label: str, small: float, large: float, count: int) -> Rows:
 
 
 def decided(table: LabelTable, job: str, **fields: Any) -> tuple[str, Mapping[str, float]]:
-    decision = Router(FLEET, policy=table | (lambda _: "large"), strategy=Single()).decide("q", job=job, **fields)
+    decision = Router(FLEET, policy=table | Always("large"), strategy=Single()).decide("q", job=job, **fields)
     return decision.tier, decision.scores
 
 

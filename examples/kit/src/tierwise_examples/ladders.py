@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from argparse import ArgumentParser, Namespace
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 from tierwise import Fleet, ModelSpec, Tier
 from tierwise.errors import ConfigError, UnknownNameError
 from tierwise.fleet.discovery import by_size, discover
+from tierwise_ollama.facts import full_name
 from tierwise_ollama.hosts import base_url
 
 __all__ = ["CLOUD", "TIERS", "Ladder", "add_arguments", "chosen", "embedded", "local", "named", "pointed_at"]
@@ -122,7 +123,9 @@ def named(models: Mapping[str, str]) -> Generator[Ladder]:
         yield ladder
         return
     with pointed_at(base_url()) as url:
-        yield replace(ladder, url=url, facts=_facts(by_size(discover().local)))
+        has = {full_name(spec.name): spec for spec in by_size(discover().local)}
+        told = ((model, has.get(full_name(model.removeprefix("ollama:")))) for model in models.values())
+        yield replace(ladder, url=url, facts={model: replace(spec, id=model) for model, spec in told if spec})
 
 
 @contextmanager
@@ -182,11 +185,7 @@ def _spread(models: Sequence[ModelSpec]) -> list[ModelSpec]:
 
 def _of(models: Sequence[ModelSpec], url: str) -> Ladder:
     by_tier: dict[str, str] = {tier: m.id for tier, m in zip(TIERS, models, strict=False)}
-    return Ladder(by_tier, url=url, facts=_facts(models))
-
-
-def _facts(models: Iterable[ModelSpec]) -> dict[str, ModelSpec]:
-    return {m.id: m for m in models}
+    return Ladder(by_tier, url=url, facts={m.id: m for m in models})
 
 
 def add_arguments(parser: ArgumentParser) -> None:

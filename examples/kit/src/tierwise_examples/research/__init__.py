@@ -1,6 +1,7 @@
 """Research: a question, a folder of documents, and an answer whose every sentence names its lines."""
 
 from tierwise_examples.research.claims import NOT_TOLD, Claim, Lines
+from tierwise_examples.research.command import main
 from tierwise_examples.research.corpus import Corpus
 from tierwise_examples.research.inquiry import Inquiry
 from tierwise_examples.research.passages import Passage, Sentence
@@ -22,4 +23,5 @@ __all__ = [
     "Report",
     "Sentence",
     "Supported",
+    "main",
 ]

@@ -13,6 +13,7 @@ MEMBERS_langgraph := $(COMMON) packages/tierwise-langgraph examples/kit
 MEMBERS_crewai := $(COMMON) packages/tierwise-crewai examples/kit
 MEMBERS_pydantic-ai := $(COMMON) packages/tierwise-pydantic-ai examples/kit
 MEMBERS_joint := $(COMMON) packages/tierwise-langgraph packages/tierwise-crewai packages/tierwise-pydantic-ai
+FRAMEWORKS := langgraph crewai pydantic-ai
 UV := $(shell command -v uv || echo .venvs/uv/bin/uv)
 PYTHON := >=3.11,<3.14
 export UV_NO_PROGRESS := 1
@@ -32,15 +33,17 @@ test: lint $(addprefix test-,$(ENVS)) docs ## Install what the tests need, and r
 	@echo "every test passed"
 
 .PHONY: test-core
-test-core: .venvs/core/.ready ## Test the core, the Ollama backend, the embedded models, the docs' code
+test-core: .venvs/core/.ready ## Test the core, the Ollama backend, the embedded models, the docs' code, the examples' kit
 	.venvs/core/bin/python -m tierwise_embedded fetch
-	.venvs/core/bin/pytest packages/tierwise packages/tierwise-ollama tools/embedded tests --ignore tests/joint
+	.venvs/core/bin/pytest packages/tierwise packages/tierwise-ollama tools/embedded tests examples/kit --ignore tests/joint
 
+# The examples of a framework are tested as its adapter is: in its environment, with the same settings.
 .PHONY: test-%
 test-%: .venvs/%/.ready
 	.venvs/$*/bin/python -m tierwise_embedded fetch
-	.venvs/$*/bin/pyright --pythonpath .venvs/$*/bin/python packages/tierwise-$*
-	cd packages/tierwise-$* && ../../.venvs/$*/bin/pytest
+	.venvs/$*/bin/pyright --pythonpath .venvs/$*/bin/python packages/tierwise-$* $(wildcard examples/*-$*)
+	cd packages/tierwise-$* && ../../.venvs/$*/bin/pytest -c pyproject.toml . \
+	  $(addprefix ../../,$(wildcard examples/*-$* examples/notebooks/test_$*.py))
 
 .PHONY: test-joint
 test-joint: .venvs/joint/.ready ## Test all adapters together, in one pinned environment
@@ -79,6 +82,19 @@ bench-adapters: $(foreach env,core langgraph crewai pydantic-ai,.venvs/$(env)/.r
 	$(UV) pip install --quiet --python .venvs/bench-adapters cascadeflow langchain-core pydantic-ai-slim pytest pytest-benchmark
 	.venvs/core/bin/python benchmarks/adapters.py
 
+MEASURE = for f in $(FRAMEWORKS); do .venvs/$$f/bin/python -m tierwise_examples.measure run --form $(1) \
+	  --json .measured/$(1)-$$f.json examples/coding-$$f examples/research-$$f; done
+
+.PHONY: examples
+examples: $(foreach env,core $(FRAMEWORKS),.venvs/$(env)/.ready) ## Run each example agent on one case with small real models, and print what it cost
+	$(call MEASURE,ci)
+	.venvs/core/bin/python -m tierwise_examples.measure table $(FRAMEWORKS:%=.measured/ci-%.json)
+
+.PHONY: examples-full
+examples-full: $(foreach env,core $(FRAMEWORKS),.venvs/$(env)/.ready) ## The same with all cases and all three models: writes the table in examples/README.md
+	$(call MEASURE,full)
+	.venvs/core/bin/python -m tierwise_examples.measure table $(FRAMEWORKS:%=.measured/full-%.json) --into examples/README.md
+
 .PHONY: storm
 storm: .venvs/core/.ready ## Send 5,000 calls through a provider that fails at random, kill a process, and check what must hold
 	.venvs/core/bin/python benchmarks/storm
@@ -110,4 +126,4 @@ lock: $(UV) ## Resolve every environment anew and write requirements/
 
 .PHONY: clean
 clean: ## Remove environments, caches and built files; downloaded models stay
-	rm -rf .venvs site dist .pytest_cache .ruff_cache
+	rm -rf .venvs .measured site dist .pytest_cache .ruff_cache

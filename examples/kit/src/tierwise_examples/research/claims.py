@@ -8,6 +8,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from typing import Literal, TypeAlias
 
 from tierwise_examples.research.passages import Passage, Sentence, place, sentences_of
+from tierwise_examples.research.quoting import as_data
 from tierwise_examples.research.words import content, figures, names
 
 __all__ = ["NOT_TOLD", "Claim", "Lines", "Reader", "Standing", "is_not_told"]
@@ -79,6 +80,8 @@ class Reader:
 
     def _claim(self, number: int, text: str, cited: Sequence[int], given: Mapping[int, Passage]) -> Claim:
         passages = tuple(given[n] for n in dict.fromkeys(cited) if n in given)
+        for passage in passages:
+            text = text.removeprefix(f"{as_data(passage.about)}: ")
         if not passages:
             reason = f"cites {cited}, which was not given" if cited else "cites nothing"
             return Claim(number, text, (), (), standing="unsupported", reason=reason)
@@ -114,13 +117,23 @@ def is_not_told(text: str) -> bool:
 
 
 def _cited(text: str) -> Iterator[tuple[str, list[int]]]:
-    """Each sentence without its citations, and the numbers that it cites."""
-    # A citation behind the full stop belongs to the sentence before it.
-    for sentence in sentences_of(_LATE.sub(r"\2\1", text)):
-        numbers = [int(n) for match in _CITED.finditer(sentence) for n in re.findall(r"\d+", match[1])]
-        bare = re.sub(r"\s+([.,;:!?])", r"\1", " ".join(_CITED.sub(" ", sentence).split()))
-        if content(bare):
-            yield bare, numbers
+    """Each sentence without its citations, and the numbers that it cites.
+
+    A citation behind the full stop belongs to the sentence before it. One that opens a line holds for all sentences of
+    the line that have none of their own: small models copy a document with its number in front.
+    """
+    for line in text.splitlines():
+        opening = _CITED.match(line.lstrip(" -*\t"))
+        opened = _numbers(opening[0]) if opening else []
+        for sentence in sentences_of(_LATE.sub(r"\2\1", line) if not opening else line):
+            numbers = _numbers(sentence) or opened
+            bare = re.sub(r"\s+([.,;:!?])", r"\1", " ".join(_CITED.sub(" ", sentence).split()))
+            if content(bare):
+                yield "".join(filter(str.isprintable, bare)), numbers
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(n) for match in _CITED.finditer(text) for n in re.findall(r"\d+", match[1])]
 
 
 def _lines(text: str, passages: Iterable[Passage]) -> Iterator[Lines]:

@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel
 from tierwise import Task, Verdict
-from tierwise.flow import Outcome
+from tierwise.context import Context
+from tierwise.flow import Flow, Outcome
 from tierwise.schema import parse_output
+from tierwise.verifiers import Verifier
 
+from tierwise_examples.research import prompts
 from tierwise_examples.research.shapes import Queries, Relevant
 from tierwise_examples.research.words import content
 
@@ -17,10 +20,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Evidence"]
 
+_HELPS = frozenset({"rewrite", "filter"})
+"""Steps without which the answer is found too."""
+
 Shape = TypeVar("Shape", bound=BaseModel)
 
 
-class Evidence:
+class Evidence(Verifier):
     """The verifier of one inquiry's steps. It abstains on steps that it does not know.
 
     Args:
@@ -30,8 +36,8 @@ class Evidence:
     def __init__(self, inquiry: Inquiry) -> None:
         self._inquiry = inquiry
 
-    def __call__(self, task: Task, outcome: Outcome) -> Verdict | None:
-        """See `tierwise.verifiers.Verifier`."""
+    def check(self, task: Task, outcome: Outcome) -> Verdict:
+        """See `Verifier`."""
         match task.job:
             case "rewrite":
                 return self._rewrite(outcome)
@@ -40,40 +46,54 @@ class Evidence:
             case "answer":
                 return self._answer(outcome)
             case _:
-                return None
+                return self.abstain("a step without evidence", quotes=False)
 
-    def _rewrite(self, outcome: Outcome) -> Verdict | None:
-        """Searches that share no word with any document find nothing."""
+    def flow(self, task: Task, outcome: Outcome, context: Context) -> Flow[Verdict]:
+        """See `Verifier`. Only the lowest tier's searches and choices go up: the question's own words find much too."""
+        verdict = self.check(task, outcome)
+        lowest = outcome.attempt.tier == context.reach[0].name != context.reach[-1].name
+        if verdict.rejected and task.job in _HELPS and not lowest:
+            return self.abstain(verdict.evidence, quotes=False)
+        return verdict
+        yield ()
+
+    def _rewrite(self, outcome: Outcome) -> Verdict:
+        """A search has to do with the question, and to add a word that the documents have."""
         found = typed(Queries, outcome)
         if found is None:
-            return None
-        if any(content(query) & self._inquiry.corpus.words for query in found.queries):
-            return Verdict("accept", "the searches use words of the documents", quotes=False)
-        return Verdict("reject", "no search shares a word with the documents", quotes=False)
+            return self.abstain("no typed answer", quotes=False)
+        asked = content(self._inquiry.question)
+        own = [query for query in found.queries if query not in prompts.EXAMPLE.queries]
+        useful = [words for words in map(content, own) if words & asked]
+        if not useful:
+            return self.reject("no search has to do with the question", quotes=False)
+        if not (frozenset[str]().union(*useful) - asked) & self._inquiry.corpus.words:
+            return self.reject("no search adds a word of the documents", quotes=False)
+        return self.accept("the searches add words of the documents", quotes=False)
 
-    def _filter(self, outcome: Outcome) -> Verdict | None:
+    def _filter(self, outcome: Outcome) -> Verdict:
         """Passages that were not shown cannot help."""
         found = typed(Relevant, outcome)
         if found is None:
-            return None
+            return self.abstain("no typed answer", quotes=False)
         shown = range(1, len(self._inquiry.shown) + 1)
         strange = [number for number in found.passages if number not in shown]
         if strange:
-            return Verdict("reject", f"{strange} were not shown", quotes=False)
-        return Verdict("accept", f"{len(found.passages)} of {len(shown)} passages", quotes=False)
+            return self.reject(f"{strange} were not shown", quotes=False)
+        return self.accept(f"{len(found.passages)} of {len(shown)} passages", quotes=False)
 
-    def _answer(self, outcome: Outcome) -> Verdict | None:
+    def _answer(self, outcome: Outcome) -> Verdict:
         """Each sentence has to cite what was given, and its numbers and names have to stand there."""
         if not outcome.text.strip():
-            return None
+            return self.abstain("no text", quotes=False)
         claims = self._inquiry.claims(outcome.text, self._inquiry.given)
         wrong = next((claim for claim in claims if claim.standing == "unsupported"), None)
         if wrong is not None:
-            return Verdict("reject", f"sentence {wrong.number}: {wrong.reason}")
+            return self.reject(f"sentence {wrong.number}: {wrong.reason}")
         if not claims:
             # That nothing was found is no evidence that there is nothing: a higher tier looks again.
-            return Verdict("abstain", "says that the documents do not tell", quotes=False)
-        return Verdict("accept", f"{len(claims)} sentences stand on what they cite", quotes=False)
+            return self.abstain("says that the documents do not tell", quotes=False)
+        return self.accept(f"{len(claims)} sentences stand on what they cite", quotes=False)
 
 
 def typed(shape: type[Shape], outcome: Outcome) -> Shape | None:

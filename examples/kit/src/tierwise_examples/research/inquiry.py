@@ -98,7 +98,8 @@ class Inquiry:
             passages: What the numbers count.
             relevant: The numbers, from 1 on.
         """
-        chosen = set(relevant.passages if isinstance(relevant, Relevant) else relevant) | {1}
+        numbers = relevant.passages if isinstance(relevant, Relevant) else relevant
+        chosen = {1, *(numbers or (2,))}
         return [pruned(p, self.question, 3) for n, p in enumerate(passages, start=1) if n in chosen]
 
     def answer_prompt(self, passages: Sequence[Passage]) -> str:

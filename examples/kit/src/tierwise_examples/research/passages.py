@@ -14,7 +14,8 @@ _MOST_WORDS = 70
 
 _HEADING = re.compile(r"#{1,6}\s+(?P<text>.*?)\s*#*")
 _RULE = re.compile(r"\s*([-=*_|: ]{3,}|```.*)\s*")
-_ITEM = re.compile(r"\s*(?:[-*+|>]|\d+[.)])\s")
+_ITEM = re.compile(r"\s*(?:[-*+>]\s+|\d+[.)]\s+|\|\s*(?=\S.*\|))")
+"""What opens an item of a list, a quoted line or a row of a table: each is a sentence of its own."""
 _END = re.compile(r"(?<=[.!?])(?<!\be\.g\.)(?<!\bi\.e\.)(?<!\bNo\.)(?<!\bca\.)[\"')\]]*\s+(?=[\"'(\[]*[A-Z0-9])")
 
 
@@ -103,7 +104,13 @@ def _sentences(text: str) -> Iterator[tuple[str, Sentence]]:
             heading = headed["text"]
             title = title or heading
         elif line.strip() and not _RULE.fullmatch(line):
-            block.append((number, " ".join(line.split())))
+            block.append((number, _bare(line)))
+
+
+def _bare(line: str) -> str:
+    """A line without its marker; the cells of a table's row with commas between them."""
+    text = " ".join(_ITEM.sub("", line, count=1).split()) if _ITEM.match(line) else " ".join(line.split())
+    return text.removesuffix("|").rstrip().replace(" | ", ", ")
 
 
 def _about(title: str, heading: str) -> str:

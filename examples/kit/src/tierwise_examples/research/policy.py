@@ -15,7 +15,7 @@ __all__ = ["JOBS", "MOST_CALLS", "routed"]
 MOST_CALLS = 6
 """How many calls one inquiry may make, whatever goes wrong."""
 
-JOBS: Mapping[str, int] = {"rewrite": 60, "filter": 30, "answer": 120, "check": 20}
+JOBS: Mapping[str, int] = {"rewrite": 60, "filter": 40, "answer": 120, "check": 20}
 """The steps that call a model, and the longest answer of each, in tokens."""
 
 

@@ -46,7 +46,10 @@ class Index:
         return [self._passages[place] for place in fused(rankings)][:limit]
 
     def _by_words(self, query: str) -> list[int]:
-        scores = self._words.get_scores([word for word in stems(query) if word in self._words.vocab_dict])
+        known = [word for word in stems(query) if word in self._words.vocab_dict]
+        if not known:
+            return []
+        scores = self._words.get_scores(known)
         best = np.argsort(-scores, kind="stable")[:_DEPTH]
         return [int(place) for place in best if scores[place] > 0]
 

@@ -12,7 +12,7 @@ __all__ = ["Queries", "Relevant", "Supported"]
 class Queries(BaseModel):
     """Searches that would find the answer."""
 
-    queries: list[Annotated[str, Field(max_length=60)]] = Field(min_length=1, max_length=3)
+    queries: list[Annotated[str, Field(max_length=40)]] = Field(min_length=1, max_length=2)
 
 
 class Relevant(BaseModel):

@@ -13,7 +13,10 @@ __all__ = ["content", "figures", "names", "stems", "tokens"]
 
 _TOKEN = re.compile(r"\d+(?:[.,:]\d+)*|[^\W\d_]+(?:['\N{RIGHT SINGLE QUOTATION MARK}][^\W\d_]+)*")
 _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+")
-_ASKING = "what which who whom whose when where why how many much often long does do did tell say says said"
+_ASKING = """
+    what which who whom whose when where why how many much often long do does did tell say says said
+    get gets got may might can could would should must be been being
+"""
 _IGNORED = frozenset(STOPWORDS_EN_PLUS) | frozenset(_ASKING.split())
 _SPELLED = {
     word: str(number)

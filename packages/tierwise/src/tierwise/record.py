@@ -21,6 +21,7 @@ HELPERS: frozenset[Purpose] = frozenset({"judge", "classify", "check", "plan"})
 
 _ZERO = Decimal(0)
 _UNDECIDED = Decision("")
+_BLANK = Row("", "")
 
 
 class Record:
@@ -56,9 +57,10 @@ class Record:
             at: Seconds since 1970.
         """
         task = attempt.task
-        return Row(
-            attempt.call_id,
-            self._run_id,
+        return evolve(
+            _BLANK,
+            call_id=attempt.call_id,
+            run_id=self._run_id,
             started_at=at,
             session=task.session,
             job=task.job,

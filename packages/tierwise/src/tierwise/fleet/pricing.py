@@ -97,7 +97,9 @@ class Pricing:
 
 def _same(asked: str, answered: str | None) -> bool:
     """True if one is the other, or a dated release of it; two releases of different dates are not the same."""
-    return answered is None or asked in (answered, _DATED.sub("", answered)) or answered == _DATED.sub("", asked)
+    if answered is None or answered == asked:
+        return True
+    return asked == _DATED.sub("", answered) or answered == _DATED.sub("", asked)
 
 
 @lru_cache(maxsize=1)

@@ -92,8 +92,8 @@ class Verifier:
         return self._verdict("abstain", evidence, **fields)
 
     def _verdict(self, result: Literal["accept", "reject", "abstain"], evidence: str, **fields: Any) -> Verdict:
-        if not fields.get("quotes", self.quotes) and fields.keys() <= _QUOTES:
-            return _plain(result, evidence, self.name)
+        if not fields.get("quotes", self.quotes) and fields.keys() <= _COMMON:
+            return _plain(result, evidence, self.name, fields.get("conclusive", False))
         own: dict[str, Any] = {"verifier": self.name, "quotes": self.quotes}
         return Verdict(result, evidence, **(own | fields))
 
@@ -112,13 +112,13 @@ class Verifier:
         return AnyOf(other, self)
 
 
-_QUOTES = frozenset({"quotes"})
+_COMMON = frozenset({"quotes", "conclusive"})
 
 
 @lru_cache(maxsize=256)
-def _plain(result: Literal["accept", "reject", "abstain"], evidence: str, verifier: str) -> Verdict:
+def _plain(result: Literal["accept", "reject", "abstain"], evidence: str, verifier: str, conclusive: bool) -> Verdict:
     """A verdict that repeats nobody's words. There are few, and every run gives most of them again."""
-    return Verdict(result, evidence, verifier=verifier, quotes=False)
+    return Verdict(result, evidence, verifier=verifier, conclusive=conclusive, quotes=False)
 
 
 VerifierLike: TypeAlias = "Verifier | Callable[..., bool | Verdict | None]"

@@ -165,8 +165,10 @@ class Context:
 
     def _going_on(self, first: Tier, then: str | None) -> list[Tier]:
         """The tiers from `then` on, as far as they are above the first."""
+        if then is None:
+            return []
         rank = self.fleet.rank(first.name)
-        return [] if then is None else [t for t in self._from(then) if self.fleet.rank(t.name) > rank]
+        return [t for t in self._from(then) if self.fleet.rank(t.name) > rank]
 
     def _from(self, name: str) -> tuple[Tier, ...]:
         for i, tier in enumerate(self.ladder):

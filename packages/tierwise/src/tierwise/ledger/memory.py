@@ -69,6 +69,6 @@ class MemoryLedger:
     def _drop(self, newest: str) -> None:
         """Drops the oldest run that has come to its end, if one has."""
         for run_id, rows in self._runs.items():
-            if run_id != newest and all(row.state != "intent" for row in rows.values()):
+            if run_id != newest and "intent" not in [row.state for row in rows.values()]:
                 del self._runs[run_id]
                 return

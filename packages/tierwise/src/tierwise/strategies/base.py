@@ -105,7 +105,15 @@ def closed(gate: Gate | None, outcome: Outcome) -> bool:
     return gate(Prefix(outcome.text, outcome.tool_calls, logprobs, done=True, task=task, final=True)) == "abort"
 
 
-def first_answer(task: Task, tier: Tier, *, before: Sequence[Outcome] = (), **fields: Any) -> Flow[Outcome]:
+def first_answer(
+    task: Task,
+    tier: Tier,
+    *,
+    before: Sequence[Outcome] = (),
+    reason: str = "",
+    logprobs: bool = False,
+    **fields: Any,
+) -> Flow[Outcome]:
     """The first model of the tier that answers: the later models are fallbacks for the earlier.
 
     Once the request was too long for a model, those whose context is known to be no larger are passed over. So is a
@@ -118,7 +126,9 @@ def first_answer(task: Task, tier: Tier, *, before: Sequence[Outcome] = (), **fi
         task: What is asked.
         tier: Whose models are asked, in order.
         before: What other tiers made of the same task.
-        **fields: Fields of the `Attempt`. Log probabilities are not asked of a model that is known to give none.
+        reason: Why the first of its models is called.
+        logprobs: Ask for log probabilities, but not of a model that is known to give none.
+        **fields: Further fields of the `Attempt`.
 
     Raises:
         AllModelsFailedError: None answered.
@@ -127,12 +137,12 @@ def first_answer(task: Task, tier: Tier, *, before: Sequence[Outcome] = (), **fi
     for model, patient in _in_turn(tier, failed):
         if _is_no_use(model, before) or (not patient and _is_no_use(model, failed)):
             continue
-        reason = _fallback(failed[-1], patient) if failed else fields.get("reason", "")
-        logprobs = fields.get("logprobs", False) and model.can("logprobs") is not False
-        own = {"reason": reason, "logprobs": logprobs, "patient": patient}
         if failed:
+            reason = _fallback(failed[-1], patient)
             yield from note(moved(failed[-1], tier))
-        outcome = yield from call(Attempt(task, model, tier.name, **(fields | own)))
+        wanted = logprobs and model.can("logprobs") is not False
+        attempt = Attempt(task, model, tier.name, reason=reason, logprobs=wanted, patient=patient, **fields)
+        outcome = yield from call(attempt)
         if outcome.ok and not (outcome.committed or outcome.text.strip() or outcome.tool_calls):
             empty = Verdict("reject", "the answer is empty", verifier="NotEmpty", conclusive=True, quotes=False)
             yield from note(Judged(outcome, empty))
@@ -200,6 +210,8 @@ def _fallback(last: Outcome, patient: bool) -> str:
 
 def _is_no_use(model: ModelSpec, failed: Sequence[Outcome]) -> bool:
     """True if the model has failed already, or has no more room than one for which the request was too long."""
+    if not failed:
+        return False
     if any(o.error is not None and o.attempt.model.key == model.key for o in failed):
         return True
     room = model.context

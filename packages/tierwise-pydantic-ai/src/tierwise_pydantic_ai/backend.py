@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
 from functools import lru_cache
 from threading import Thread
 from typing import Any, NamedTuple, NoReturn, cast
@@ -40,8 +39,7 @@ from tierwise_pydantic_ai.profile import shared_profile
 __all__ = ["Event", "PydanticAIBackend", "Request"]
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """What a model was asked, as Pydantic AI put it."""
 
     messages: list[ModelMessage]

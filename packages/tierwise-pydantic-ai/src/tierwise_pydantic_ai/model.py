@@ -26,98 +26,22 @@ from tierwise_pydantic_ai.routing import first_model, fleet_models, task_of
 __all__ = ["RoutedModel"]
 
 
-class RoutedModel(Model):
-    """One model over a router's fleet: use it wherever Pydantic AI takes a model.
+class _Requests:
+    """A model's requests, routed.
 
-    A response is that of the model that answered, with its name and its usage; the calls before it are its
-    `failed_attempts`, with their cost, and `metadata["tierwise"]` says who answered and what all calls cost. The
-    conversation's id is the session.
-
-    Args:
-        router: Decides which model answers.
-        models: Models, or Pydantic AI's names of them, by the alias or id of the fleet's model, or by the name of a
-            tier of one model; the others are inferred from their `provider:name` by Pydantic AI.
-        task: Fields of every task, e.g. `{"job": "plan", "trust": "local"}`.
-        on_reply: Is given the reply of each run that came to its end, with the whole receipt.
-
-    Raises:
-        UnknownNameError: A name of `models` stands for nothing in the fleet, or a task has no such field.
+    It is no `Model`: what Pydantic AI puts around the requests of each class of models, a budget for downloads and the
+    restoring of tokens, is for a class that builds them. Each model behind the router has it around its own.
     """
 
-    def __init__(
-        self,
-        router: Router,
-        *,
-        models: Mapping[str, Model | str] | None = None,
-        task: Mapping[str, Any] | None = None,
-        on_reply: Callable[[Reply], None] | None = None,
-    ) -> None:
-        super().__init__()
-        self._models = fleet_models(router.fleet, models)
-        self._router = router.using(PydanticAIBackend(self._models))
-        self._fields = task_fields(task)
-        self._on_reply = on_reply
-        self._entered: list[AsyncExitStack] = []
-
-    @property
-    def model_name(self) -> str:
-        """The names of all models, smallest tier first."""
-        return "tierwise:" + ",".join(m.model_name for m in self._models.values())
-
-    @property
-    def model_id(self) -> str:
-        """The ids of all models, smallest tier first."""
-        return "tierwise:" + ",".join(m.model_id for m in self._models.values())
-
-    @property
-    def system(self) -> str:
-        """The name of the system, for traces."""
-        return "tierwise"
+    _models: Mapping[str, Model]
+    _router: Router
+    _fields: Mapping[str, Any]
+    _on_reply: Callable[[Reply], None] | None
 
     @cached_property
     def profile(self) -> ModelProfile:
         """What all models share; each request is prepared by the profile of the model that it goes to."""
         return shared_profile(self._models.values())
-
-    async def __aenter__(self) -> Self:
-        """Enters all models, which manage their clients."""
-        async with AsyncExitStack() as stack:
-            for model in self._models.values():
-                await stack.enter_async_context(model)
-            self._entered.append(stack.pop_all())
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> bool | None:
-        """Leaves all models."""
-        await self._entered.pop().aclose()
-        return None
-
-    def _refresh_http_client(self) -> None:
-        # An agent asks this of its model when a run begins: on another event loop, a client has to be made anew.
-        for model in self._models.values():
-            model._refresh_http_client()
-
-    @asynccontextmanager
-    async def _run_scope(self) -> AsyncGenerator[None]:
-        # An agent holds this around a run: connections that a model keeps open for that long.
-        async with AsyncExitStack() as stack:
-            for model in self._models.values():
-                await stack.enter_async_context(model._run_scope())
-            yield
-
-    def prepare_request(
-        self, model_settings: ModelSettings | None, model_request_parameters: ModelRequestParameters
-    ) -> tuple[ModelSettings | None, ModelRequestParameters]:
-        """Nothing: each model prepares its own."""
-        return model_settings, model_request_parameters
-
-    def prepare_messages(
-        self, messages: list[ModelMessage], model_request_parameters: ModelRequestParameters | None = None
-    ) -> list[ModelMessage]:
-        """Nothing: each model prepares its own."""
-        return messages
 
     async def request(
         self,
@@ -192,3 +116,92 @@ class RoutedModel(Model):
     def _tell(self, reply: Reply) -> None:
         if self._on_reply is not None:
             self._on_reply(reply)
+
+
+class RoutedModel(_Requests, Model):
+    """One model over a router's fleet: use it wherever Pydantic AI takes a model.
+
+    A response is that of the model that answered, with its name and its usage; the calls before it are its
+    `failed_attempts`, with their cost, and `metadata["tierwise"]` says who answered and what all calls cost. The
+    conversation's id is the session.
+
+    Args:
+        router: Decides which model answers.
+        models: Models, or Pydantic AI's names of them, by the alias or id of the fleet's model, or by the name of a
+            tier of one model; the others are inferred from their `provider:name` by Pydantic AI.
+        task: Fields of every task, e.g. `{"job": "plan", "trust": "local"}`.
+        on_reply: Is given the reply of each run that came to its end, with the whole receipt.
+
+    Raises:
+        UnknownNameError: A name of `models` stands for nothing in the fleet, or a task has no such field.
+    """
+
+    def __init__(
+        self,
+        router: Router,
+        *,
+        models: Mapping[str, Model | str] | None = None,
+        task: Mapping[str, Any] | None = None,
+        on_reply: Callable[[Reply], None] | None = None,
+    ) -> None:
+        super().__init__()
+        self._models = fleet_models(router.fleet, models)
+        self._router = router.using(PydanticAIBackend(self._models))
+        self._fields = task_fields(task)
+        self._on_reply = on_reply
+        self._entered: list[AsyncExitStack] = []
+
+    @property
+    def model_name(self) -> str:
+        """The names of all models, smallest tier first."""
+        return "tierwise:" + ",".join(m.model_name for m in self._models.values())
+
+    @property
+    def model_id(self) -> str:
+        """The ids of all models, smallest tier first."""
+        return "tierwise:" + ",".join(m.model_id for m in self._models.values())
+
+    @property
+    def system(self) -> str:
+        """The name of the system, for traces."""
+        return "tierwise"
+
+    async def __aenter__(self) -> Self:
+        """Enters all models, which manage their clients."""
+        async with AsyncExitStack() as stack:
+            for model in self._models.values():
+                await stack.enter_async_context(model)
+            self._entered.append(stack.pop_all())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
+        """Leaves all models."""
+        await self._entered.pop().aclose()
+        return None
+
+    def _refresh_http_client(self) -> None:
+        # An agent asks this of its model when a run begins: on another event loop, a client has to be made anew.
+        for model in self._models.values():
+            model._refresh_http_client()
+
+    @asynccontextmanager
+    async def _run_scope(self) -> AsyncGenerator[None]:
+        # An agent holds this around a run: connections that a model keeps open for that long.
+        async with AsyncExitStack() as stack:
+            for model in self._models.values():
+                await stack.enter_async_context(model._run_scope())
+            yield
+
+    def prepare_request(
+        self, model_settings: ModelSettings | None, model_request_parameters: ModelRequestParameters
+    ) -> tuple[ModelSettings | None, ModelRequestParameters]:
+        """Nothing: each model prepares its own."""
+        return model_settings, model_request_parameters
+
+    def prepare_messages(
+        self, messages: list[ModelMessage], model_request_parameters: ModelRequestParameters | None = None
+    ) -> list[ModelMessage]:
+        """Nothing: each model prepares its own."""
+        return messages

@@ -88,12 +88,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(asked: Namespace) -> None:
     form, trials = FORMS[asked.form], list[Trial]()
+    patterns = {folder.name: _pattern(folder) for folder in asked.folders}
     with embedded(form.models) as ladder:
         for trial in measured(asked.folders, ladder, form.cases):
             trials.append(trial)
             print(_line(trial), flush=True)
-        about = {folder.name: _pattern(folder) for folder in asked.folders}
-        written = {"models": dict(ladder.models), "patterns": about, "trials": [asdict(trial) for trial in trials]}
+    written = {"models": dict(ladder.models), "patterns": patterns, "trials": [asdict(trial) for trial in trials]}
     asked.json.parent.mkdir(parents=True, exist_ok=True)
     asked.json.write_text(json.dumps(written, indent=1), encoding="utf-8")
     if found := overruns(trials, form):
@@ -101,7 +101,7 @@ def _run(asked: Namespace) -> None:
 
 
 def _line(trial: Trial) -> str:
-    result = "solved" if trial.solved else f"not solved{': ' if trial.why else ''}{trial.why[:200]}"
+    result = "solved" if trial.solved else f"not solved: {' '.join(trial.why.split())[:200]}"
     calls = ", ".join(f"{count} {tier}" for tier, count in trial.calls.items())
     return f"{trial.example} {trial.case} ({trial.way}, {calls}, {trial.seconds:.0f} s): {result}"
 

@@ -38,9 +38,9 @@ class Trial:
     way: Way
     solved: bool
     why: str = ""
-    """Why the agent gave up, if it did."""
+    """Why the agent gave up, or what it gave that is no solution."""
     calls: Mapping[str, int]
-    """By tier; calls that were refused are none."""
+    """Of models, by tier; those that were refused are none."""
     cost: str | None
     """USD at the list prices of `CLOUD`, estimated; `None` if the tokens of a call are not known."""
     seconds: float
@@ -54,7 +54,7 @@ class Case:
 
     name: str
     run: Callable[[Ladder], tuple[Router, bool, str]]
-    """Gives the router, whether the case was solved, and why the agent gave up."""
+    """Gives the router, whether the case was solved, and what kept the agent from it."""
 
 
 def tried(example: str, case: Case, ladder: Ladder, way: Way = "routed") -> Trial:
@@ -70,15 +70,15 @@ def tried(example: str, case: Case, ladder: Ladder, way: Way = "routed") -> Tria
     began = time.monotonic()
     router, solved, why = case.run(used)
     seconds = time.monotonic() - began
-    rows = [row for row in rows_of(router) if row.state != "refused"]
+    rows = [row for row in rows_of(router) if row.tier in used.models and row.state != "refused"]
     cost = at_list_prices(rows, used).cost
     return Trial(
         example=example,
         case=case.name,
         way=way,
         solved=solved,
-        why=why,
-        calls=Counter(row.tier for row in rows),
+        why="" if solved else why,
+        calls=dict(Counter(row.tier for row in rows)),
         cost=None if cost is None else str(cost),
         seconds=round(seconds, 1),
         longest=max(map(_prompt, rows), default=0),
@@ -132,7 +132,7 @@ def _bugs(agent: Any) -> Iterable[Case]:
     def run(path: Path, ladder: Ladder) -> tuple[Router, bool, str]:
         with Workspace.copy(path) as workspace:
             repair, why = repaired(agent.fix, workspace, ladder, getattr(agent, "FAILURES", ()))
-            return repair.router, repair.solved, why
+            return repair.router, repair.solved, why or (repair.proof.summary if repair.proof else "no patch")
 
     return [Case(bug.name, partial(run, bug.path)) for bug in seeded_bugs()]
 
@@ -148,6 +148,6 @@ def _questions(agent: Any) -> Iterable[Case]:
     def run(question: Question, ladder: Ladder) -> tuple[Router, bool, str]:
         inquiry = Inquiry(question.question, corpus, ladder)
         report, why = answered(agent.answer, inquiry, getattr(agent, "FAILURES", ()))
-        return inquiry.router, report is not None and question.met_by(report), why
+        return inquiry.router, report is not None and question.met_by(report), why or str(report)
 
     return [Case(question.name, partial(run, question)) for question in shipped_questions()]

@@ -37,13 +37,12 @@ test-core: .venvs/core/.ready ## Test the core, the Ollama backend, the embedded
 	.venvs/core/bin/python -m tierwise_embedded fetch
 	.venvs/core/bin/pytest packages/tierwise packages/tierwise-ollama tools/embedded tests examples/kit --ignore tests/joint
 
-# The examples of a framework are tested as its adapter is: in its environment, with the same settings.
 .PHONY: test-%
 test-%: .venvs/%/.ready
 	.venvs/$*/bin/python -m tierwise_embedded fetch
 	.venvs/$*/bin/pyright --pythonpath .venvs/$*/bin/python packages/tierwise-$* $(wildcard examples/*-$*)
-	cd packages/tierwise-$* && ../../.venvs/$*/bin/pytest -c pyproject.toml . \
-	  $(addprefix ../../,$(wildcard examples/*-$* examples/notebooks/test_$*.py))
+	cd packages/tierwise-$* && ../../.venvs/$*/bin/pytest
+	$(if $(filter $*,$(FRAMEWORKS)),.venvs/$*/bin/pytest examples/coding-$* examples/research-$* examples/notebooks)
 
 .PHONY: test-joint
 test-joint: .venvs/joint/.ready ## Test all adapters together, in one pinned environment

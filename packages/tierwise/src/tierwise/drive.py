@@ -14,12 +14,12 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import (
     AbstractAsyncContextManager,
     AbstractContextManager,
-    AsyncExitStack,
     aclosing,
     asynccontextmanager,
     contextmanager,
 )
 from contextvars import copy_context
+from types import TracebackType
 from typing import TypeVar, cast
 
 from tierwise.backends.base import replay
@@ -297,47 +297,34 @@ class _AsyncStream:
         self._rest: Sequence[Chunk] = ()
 
     async def _run(self, attempt: Attempt, run: Run, shown: bool) -> AsyncGenerator[Chunk]:
+        # One generator for the whole way: each one around another would take its time at each chunk.
         ticket: Ticket | Outcome | None = await run.aadmit(attempt)
         while ticket is not None:
-            async with aclosing(self._admitted(ticket, run, shown)) as chunks:
-                async for chunk in chunks:
-                    yield chunk
+            rest: Sequence[Chunk] = ()
+            if isinstance(ticket, Outcome):
+                self.outcome = ticket
+            else:
+                passage = Passage(ticket, run, shown=shown)
+                try:
+                    await run.ledger.abegin(ticket.row, ticket.attempt.task)
+                    async with _InTime(_awatched(ticket, run, ticket.backend.aopen(ticket.attempt)), run) as chunks:
+                        async for chunk in chunks:
+                            for ready in passage.feed(chunk):
+                                yield ready
+                            if passage.aborted:
+                                break
+                except GeneratorExit:
+                    passage.left()
+                    raise
+                except BaseException as error:  # noqa: BLE001 - settled, then raised again unless it is a failure
+                    self.outcome = passage.broken(error)
+                else:
+                    rest, self.outcome = passage.end()
+                finally:
+                    await run.arelease(ticket)
+            for ready in rest:
+                yield ready
             ticket = None if self.outcome.error is None else await run.areadmit(self.outcome)
-
-    async def _admitted(self, ticket: Ticket | Outcome, run: Run, shown: bool) -> AsyncGenerator[Chunk]:
-        if isinstance(ticket, Outcome):
-            self.outcome = ticket
-            return
-        try:
-            async with aclosing(self._streamed(ticket, run, shown)) as chunks:
-                async for chunk in chunks:
-                    yield chunk
-        finally:
-            await run.arelease(ticket)
-        for ready in self._rest:
-            yield ready
-
-    async def _streamed(self, ticket: Ticket, run: Run, shown: bool) -> AsyncGenerator[Chunk]:
-        passage = Passage(ticket, run, shown=shown)
-        try:
-            await run.ledger.abegin(ticket.row, ticket.attempt.task)
-            async with AsyncExitStack() as stack:
-                opening = _awatched(ticket, run, ticket.backend.aopen(ticket.attempt))
-                chunks = await _in_time(run, lambda: stack.enter_async_context(opening))
-                if run.task.deadline is not None:
-                    chunks = await stack.enter_async_context(aclosing(_timed(chunks, run)))
-                async for chunk in chunks:
-                    for ready in passage.feed(chunk):
-                        yield ready
-                    if passage.aborted:
-                        break
-        except GeneratorExit:
-            passage.left()
-            raise
-        except BaseException as error:  # noqa: BLE001 - settled, then raised again unless it is a failure
-            self.outcome = passage.broken(error)
-            return
-        self._rest, self.outcome = passage.end()
 
 
 def _watched(
@@ -356,14 +343,27 @@ def _awatched(
     return AsyncPieces(opening, lambda: run.watch.calling(ticket.attempt, ticket.backend, streamed=True))
 
 
-async def _timed(chunks: AsyncIterator[Chunk], run: Run) -> AsyncGenerator[Chunk]:
-    """The chunks, with the deadline over each wait."""
-    while True:
-        try:
-            chunk = await _in_time(run, chunks.__anext__)
-        except StopAsyncIteration:
-            return
-        yield chunk
+class _InTime:
+    """A streamed call, with the run's deadline over its opening and over the wait for each chunk."""
+
+    def __init__(self, opening: AbstractAsyncContextManager[AsyncIterator[Chunk]], run: Run) -> None:
+        self._opening = opening
+        self._run = run
+
+    async def __aenter__(self) -> AsyncIterator[Chunk]:
+        self._chunks = await _in_time(self._run, self._opening.__aenter__)
+        return self._chunks if self._run.task.deadline is None else self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
+        return await self._opening.__aexit__(kind, error, traceback)
+
+    def __aiter__(self) -> AsyncIterator[Chunk]:
+        return self
+
+    async def __anext__(self) -> Chunk:
+        return await _in_time(self._run, self._chunks.__anext__)
 
 
 async def _in_time(run: Run, make: Callable[[], Awaitable[T]]) -> T:

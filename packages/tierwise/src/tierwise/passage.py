@@ -55,6 +55,8 @@ class Passage:
         """
         self._collect(chunk)
         self._run.remaining()
+        if self._visible:
+            return (chunk,)
         if chunk.is_visible and self._first is None:
             self._first = self._run.now() - self._ticket.started
         if not self._open:
@@ -103,8 +105,6 @@ class Passage:
 
     def _nothing_to_see(self) -> bool:
         """True while nothing can be shown: all is blank so far, or may be a tool call that the model writes as text."""
-        if self._visible:
-            return False
         if self._first is None:
             return True
         return bool(self._ticket.attempt.task.tools) and not self._calls and self._prefix(done=False).may_be_call
@@ -128,12 +128,16 @@ class Passage:
 
     def _collect(self, chunk: Chunk) -> None:
         self._text.append(chunk.text)
-        self._thinking.append(chunk.thinking)
-        self._calls.extend(chunk.tool_calls)
-        self._logprobs.extend(chunk.logprobs)
+        if chunk.thinking:
+            self._thinking.append(chunk.thinking)
+        if chunk.tool_calls:
+            self._calls.extend(chunk.tool_calls)
+        if chunk.logprobs:
+            self._logprobs.extend(chunk.logprobs)
         if chunk.raw is not None:
             self._raw.append(chunk.raw)
-        self._whole = chunk.whole if chunk.whole is not None else self._whole
+        if chunk.whole is not None:
+            self._whole = chunk.whole
         self._usage = chunk.usage or self._usage
         self._finish = chunk.finish_reason or self._finish
         self._model = chunk.model or self._model

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Generator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+)
 from dataclasses import dataclass
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 from tierwise import drive
@@ -42,6 +49,8 @@ if TYPE_CHECKING:
 __all__ = ["Answering", "Setup", "made_before"]
 
 _OPEN = Decision("", pending=True)
+_LOWEST = Decision("", rule="default", reason="no rule applies: the lowest tier tries")
+_ONCE = nullcontext(None)
 _STATUS: Mapping[str, Status] = {"accept": "verified", "reject": "rejected", "abstain": "unverified"}
 
 
@@ -92,7 +101,7 @@ class Setup:
         """
         decision = sound(decision)
         if decision is None:
-            decision = Decision(context.ladder[0].name, rule="default", reason="no rule applies: the lowest tier tries")
+            return evolve(_LOWEST, tier=context.ladder[0].name, scores={})
         if decision.pending:
             return decision
         self.fleet.tier(decision.tier, where=f"policy {decision.rule}")
@@ -155,8 +164,9 @@ class Answering:
         """Decides, asks in the strategy's shape, and checks what came."""
         setup, task = self._setup, self._task
         context = setup.context(task)
-        for model in (model for tier in context.ladder for model in tier.models):
-            setup.backends.get(model)  # what is not installed is told before anything is called, and paid
+        for tier in context.ladder:
+            for model in tier.models:
+                setup.backends.get(model)  # what is not installed is told before anything is called, and paid
         decided = made_before(task) or (yield from setup.policy.flow(task, context))
         decision = setup.settled(decided, context)
         self._decision = decision
@@ -185,32 +195,36 @@ class Answering:
             verdict = verdict if said.result == "abstain" else said
         return (yield from with_verdict(outcome, verdict))
 
-    @contextmanager
-    def recorded(self) -> Generator[None]:
-        """Tells who watches of the run's beginning and end, and an error of what was called before it."""
-        watch, raised = self.run.watch, None
-        watch.began()
+    def __enter__(self) -> None:
+        """Tells who watches of the run's beginning."""
+        self.run.watch.began()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Tells who watches of the run's end, and an error of what was called before it."""
+        run = self.run
         try:
-            yield
-        except BaseException as error:
-            raised = error
             if isinstance(error, RunError):
-                self.run.record.deliver(None)
-                error.attempts = self.run.record.rows
-                error.run_id = self.run.run_id
-            raise
+                run.record.deliver(None)
+                error.attempts = run.record.rows
+                error.run_id = run.run_id
         finally:
-            if watch is not UNWATCHED:
+            if run.watch is not UNWATCHED:
                 # What a replayed reply cost was told when it was given first.
-                watch.ended(Ending(self._billed(), self.given, raised))
+                run.watch.ended(Ending(self._billed(), self.given, error))
+
+    def once(self) -> AbstractContextManager[None]:
+        """Makes the run once under the task's key: what is kept under it is `given` at once, else kept at the end."""
+        return _ONCE if self._keyed is None else self._once(self._keyed)
+
+    def aonce(self) -> AbstractAsyncContextManager[None]:
+        """The async twin of `once`."""
+        return _ONCE if self._keyed is None else self._aonce(self._keyed)
 
     @contextmanager
-    def once(self) -> Generator[None]:
-        """Makes the run once under the task's key: what is kept under it is `given` at once, else kept at the end."""
-        keyed, state = self._keyed, self._setup.state
-        if keyed is None:
-            yield
-            return
+    def _once(self, keyed: Keyed) -> Generator[None]:
+        state = self._setup.state
         self._give_again(perform(keyed.begin(), state))
         try:
             yield
@@ -223,12 +237,8 @@ class Answering:
             self._told_since()
 
     @asynccontextmanager
-    async def aonce(self) -> AsyncGenerator[None]:
-        """The async twin of `once`."""
-        keyed, state = self._keyed, self._setup.state
-        if keyed is None:
-            yield
-            return
+    async def _aonce(self, keyed: Keyed) -> AsyncGenerator[None]:
+        state = self._setup.state
         self._give_again(await aperform(keyed.begin(), state))
         try:
             yield
@@ -263,7 +273,7 @@ class Answering:
 
     def chunks(self) -> Generator[Chunk]:
         """Makes the run, and gives what may be shown of it as it comes."""
-        with self.recorded():
+        with self:
             with self.once():
                 if self.given is not None:
                     yield replay(self.given.outcome)
@@ -275,7 +285,7 @@ class Answering:
 
     async def achunks(self) -> AsyncGenerator[Chunk]:
         """The async twin of `chunks`."""
-        with self.recorded():
+        with self:
             async with self.aonce():
                 if self.given is not None:
                     yield replay(self.given.outcome)

@@ -213,7 +213,7 @@ class Router:
             IdempotencyError: The run cannot be made under the task's `idempotency_key`; nothing was called.
         """
         answering = Answering(self._setup, Task.of(task, **fields))
-        with answering.recorded(), answering.once():
+        with answering, answering.once():
             if answering.given is None:
                 answering.reply(drive.run(answering.flow(), answering.run))
         return answering.answer
@@ -221,7 +221,7 @@ class Router:
     async def arun(self, task: Task | Prompt, **fields: Any) -> Reply:
         """The async twin of `run`."""
         answering = Answering(self._setup, Task.of(task, **fields))
-        with answering.recorded():
+        with answering:
             async with answering.aonce():
                 if answering.given is None:
                     answering.reply(await drive.arun(answering.flow(), answering.run))

@@ -34,7 +34,9 @@ class Steps(Generic[T]):
         Raises:
             FlowError: After a call that was shown, the flow asks for another, or returns something else.
         """
-        self.committed = self.committed or next((o for o in outcomes or () if o.committed), None)
+        for outcome in outcomes or ():
+            if outcome.committed and self.committed is None:
+                self.committed = outcome
         try:
             step = next(self._flow) if outcomes is None else self._flow.send(outcomes)
             attempts = self._attempts(step)

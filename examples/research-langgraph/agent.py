@@ -9,11 +9,14 @@ What to change first: `--docs`, your own folder of documents; then the edges of 
 # pyright: reportUnknownVariableType=false, reportUnknownMemberType=false, reportMissingTypeStubs=false
 from __future__ import annotations
 
+from collections.abc import Sequence
 from operator import or_
 from typing import Annotated, Any, TypedDict
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Send
+from pydantic import BaseModel
+from tierwise.errors import RejectedError
 from tierwise_examples.research import Claim, Inquiry, Passage, Queries, Relevant, Report, Supported, main
 from tierwise_langgraph import RoutedChatModel
 
@@ -21,7 +24,7 @@ from tierwise_langgraph import RoutedChatModel
 class State(TypedDict):
     """What the nodes hand on."""
 
-    queries: Queries
+    queries: Sequence[str]
     passages: list[Passage]
     claims: list[Claim]
     checks: Annotated[dict[int, Supported], or_]
@@ -35,25 +38,32 @@ class Doubt(TypedDict):
     claim: Claim
 
 
+def found(state: State) -> str:
+    """Where to go from a search: without a passage there is nothing to ask a model."""
+    return "filter" if state["passages"] else "report"
+
+
 def graph(inquiry: Inquiry) -> Any:
     """The agent for one question. Nodes are named for their job, by which the router's policy picks the tier."""
     model = RoutedChatModel(inquiry.router)
 
+    def asked(job: str, prompt: str, shape: type[BaseModel]) -> Any:
+        """A typed answer; `None` where no tier gives one that holds, as the answer can be found without it."""
+        try:
+            return model.with_structured_output(shape).invoke(prompt, task=inquiry.task(job))
+        except RejectedError:
+            return None
+
     def rewrite(state: State) -> Any:
-        rewriter = model.with_structured_output(Queries)
-        return {"queries": rewriter.invoke(inquiry.rewrite_prompt(), task=inquiry.task("rewrite"))}
+        found: Queries | None = asked("rewrite", inquiry.rewrite_prompt(), Queries)
+        return {"queries": found.queries if found else ()}
 
     def search(state: State) -> Any:
         return {"passages": inquiry.search(state["queries"])}
 
-    def found(state: State) -> str:
-        return "filter" if state["passages"] else "report"
-
     def sift(state: State) -> Any:
-        found = state["passages"]
-        sifter = model.with_structured_output(Relevant)
-        relevant = sifter.invoke(inquiry.filter_prompt(found), task=inquiry.task("filter"))
-        return {"passages": inquiry.keep(found, relevant)}
+        relevant: Relevant | None = asked("filter", inquiry.filter_prompt(state["passages"]), Relevant)
+        return {"passages": inquiry.keep(state["passages"], relevant or ())}
 
     def answer(state: State) -> Any:
         text = model.invoke(inquiry.answer_prompt(state["passages"]), task=inquiry.task("answer")).text
@@ -63,8 +73,9 @@ def graph(inquiry: Inquiry) -> Any:
         return [Send("check", {"claim": claim}) for claim in inquiry.to_check(state["claims"])] or "report"
 
     def check(state: Doubt) -> Any:
-        claim, checker = state["claim"], model.with_structured_output(Supported)
-        return {"checks": {claim.number: checker.invoke(inquiry.check_prompt(claim), task=inquiry.task("check"))}}
+        claim = state["claim"]
+        supported: Supported | None = asked("check", inquiry.check_prompt(claim), Supported)
+        return {"checks": {claim.number: supported} if supported else {}}
 
     def report(state: State) -> Any:
         return {"report": inquiry.report(state.get("claims", []), state.get("checks", {}))}

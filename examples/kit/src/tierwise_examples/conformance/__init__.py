@@ -9,5 +9,6 @@ import pytest
 pytest.register_assert_rewrite("tierwise_examples.conformance.coding", "tierwise_examples.conformance.research")
 
 from tierwise_examples.conformance.coding import CodingConformance  # noqa: E402
+from tierwise_examples.conformance.research import ResearchConformance  # noqa: E402
 
-__all__ = ["CodingConformance"]
+__all__ = ["CodingConformance", "ResearchConformance"]

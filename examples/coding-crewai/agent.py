@@ -1,0 +1,68 @@
+"""A coding agent: a crew that plans, looks and patches. The test run decides whose patch is taken.
+
+    python agent.py --bug 01
+
+What to change first: the agents and tasks of `crew`; which tier does what stands in the policy of
+`tierwise_examples.coding`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tierwise_examples.quiet_crewai as _  # before CrewAI, which reads its settings while it is imported
+from crewai import Agent, Crew, Task
+from crewai.tools import tool
+from tierwise_crewai import RoutedLLM
+from tierwise_examples.coding import Plan, Repair, main
+
+
+def crew(repair: Repair) -> Crew:
+    """The agents for one bug, and their tasks. What a task has to say is known when the one before it has ended."""
+    tools: Any = [tool(f.__name__, result_as_answer=True)(f) for f in repair.tools]
+    planner = agent(repair, "plan", role="Planner", goal="Find the bug")
+    reader = agent(repair, "look", role="Reader", goal="Read the code of the bug", tools=tools)
+    programmer = agent(repair, "patch", role="Programmer", goal="Fix the bug")
+
+    def planned(output: Any) -> None:
+        look.description = repair.look_prompt(output.pydantic)
+
+    def looked(output: Any) -> None:
+        patch.description = repair.patch_prompt(plan.output.pydantic, output.raw)
+
+    plan: Any = Task(
+        name="plan",
+        description=repair.plan_prompt(),
+        expected_output="File, function and cause",
+        output_pydantic=Plan,
+        agent=planner,
+        callback=planned,
+    )
+    look = Task(
+        name="look",
+        description="Look at the code",
+        expected_output="One call of a tool",  # whose result is the answer: no model has to say that it was read
+        agent=reader,
+        context=[],
+        callback=looked,
+    )
+    patch = Task(
+        name="patch", description="Fix the bug", expected_output="The whole function", agent=programmer, context=[]
+    )
+    return Crew(agents=[planner, reader, programmer], tasks=[plan, look, patch])
+
+
+def agent(repair: Repair, job: str, **fields: Any) -> Agent:
+    """An agent whose calls are routed by its job. What fails goes up a tier, and is not tried again by the agent."""
+    llm = RoutedLLM(repair.router, task=repair.task(job))
+    return Agent(backstory="You are brief.", llm=llm, max_iter=1, max_retry_limit=0, **fields)
+
+
+def fix(repair: Repair) -> None:
+    """Works on one bug, and hands the patch to the repair."""
+    team: Any = crew(repair)
+    repair.take(team.kickoff().raw)
+
+
+if __name__ == "__main__":
+    main(fix)

@@ -38,7 +38,7 @@ from tierwise_ollama import OllamaBackend
 
 ROOT = Path(__file__).parent.parent
 # The READMEs of the other packages are run by their own tests: some need environments of their own.
-READMES = [ROOT / "README.md", ROOT / "packages" / "tierwise" / "README.md"]
+READMES = [ROOT / "README.md", ROOT / "packages" / "tierwise" / "README.md", ROOT / "examples" / "kit" / "README.md"]
 SOURCES = [ROOT / "packages" / name / "src" for name in ("tierwise", "tierwise-ollama")]
 SITE = sorted((ROOT / "docs").rglob("*.md"))
 PAGES = [*READMES, *SITE]
@@ -54,7 +54,7 @@ def missing(example: CodeExample) -> set[str]:
 EXAMPLES = [example for example in FOUND if not missing(example)]
 LEFT = [example for example in FOUND if missing(example)]
 """What is run in an adapter's environment."""
-TEXTS = [*PAGES, *sorted(set(ROOT.glob("*/*/README.md")) - set(PAGES))]
+TEXTS = [*PAGES, ROOT / "examples" / "README.md", *sorted(set(ROOT.glob("*/*/README.md")) - set(PAGES))]
 
 WIDTH = 88
 """Characters of a line of code that the site's column holds."""
@@ -267,7 +267,9 @@ def test_make(use: str) -> None:
 @pytest.mark.parametrize("use", commands("python"))
 def test_script(use: str) -> None:
     script = use.split()[1]
-    assert not script.endswith(".py") or (ROOT / script).exists()
+    # An example's own page stands beside its program.
+    folders = [ROOT, *ROOT.glob("examples/*")]
+    assert not script.endswith(".py") or any((folder / script).exists() for folder in folders)
 
 
 @pytest.mark.parametrize("use", commands("pip install"))

@@ -16,7 +16,6 @@ from tierwise_examples.coding.edits import PatchError, patched
 from tierwise_examples.coding.evidence import evidence
 from tierwise_examples.coding.policy import policy
 from tierwise_examples.coding.prompts import Plan
-from tierwise_examples.coding.source import find
 from tierwise_examples.coding.testrun import TestRun
 from tierwise_examples.coding.tools import toolbox
 from tierwise_examples.coding.workspace import Workspace, WorkspaceError
@@ -99,7 +98,7 @@ class Repair:
             evidence: What the tools gave.
         """
         self.plan = plan
-        return prompts.patch_prompt(self.workspace, self.failure, plan, self._code(plan), evidence)
+        return prompts.patch_prompt(self.workspace, self.failure, plan, evidence)
 
     def take(self, text: str) -> TestRun:
         """Puts a patch into the copy and runs the tests. A patch that proves nothing is taken out again.
@@ -132,12 +131,3 @@ class Repair:
             return self.workspace.run_tests(patched(self.workspace, text, self.plan))
         except (PatchError, WorkspaceError) as error:
             return TestRun.refused(f"no patch: {error}")
-
-    def _code(self, plan: Plan) -> str:
-        """The function that a plan names; the whole file where it has none of that name."""
-        try:
-            source = self.workspace.read(plan.file)
-        except WorkspaceError as error:
-            return f"# {error}\n"
-        found = find(source, plan.function)
-        return found.text(source) if found else source

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ast
 import io
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Definition", "definitions", "find", "lines"]
+__all__ = ["Definition", "constants", "definitions", "find", "lines"]
+
+_WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,21 @@ def find(source: str, name: str) -> Definition | None:
     if exact:
         return exact[0]
     return loose[0] if len(loose) == 1 and "." not in wanted else None
+
+
+def constants(source: str, code: str) -> str:
+    """The assignments of a file's top level to names that a piece of its code uses."""
+    used = set(_WORD.findall(code))
+    return "\n".join(
+        ast.get_source_segment(source, node) or ""
+        for node in ast.parse(source).body
+        if isinstance(node, ast.Assign | ast.AnnAssign) and any(name in used for name in _names(node))
+    )
+
+
+def _names(node: ast.Assign | ast.AnnAssign) -> list[str]:
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+    return [target.id for target in targets if isinstance(target, ast.Name)]
 
 
 def _within(body: Sequence[ast.stmt], prefix: str) -> Iterator[Definition]:

@@ -7,11 +7,31 @@ from dataclasses import KW_ONLY, dataclass
 
 from tierwise_examples.coding.bounded import Ran
 
-__all__ = ["TestRun"]
+__all__ = ["Failure", "TestRun"]
 
 _SUMMARY = re.compile(r"^=*\s*(\d+ (?:passed|failed|error|errors|skipped|xfailed|xpassed|deselected)\b.*?)\s*=*$")
 _COUNT = re.compile(r"(\d+) (passed|failed|error|skipped|xfailed|xpassed)")
-_ASSERTION = re.compile(r"^(?:[E>] .*|_+ \S+ _+|\S+\.py:\d+: .*)$", re.MULTILINE)
+_SECTION = re.compile(r"^_{3,} (\S+) _{3,}$", re.MULTILINE)
+_FRAME = re.compile(r"^(\S+\.py):(\d+): in (\S+)\n    (.+)$", re.MULTILINE)
+_ERROR = re.compile(r"^E {3}(?! |[-+?] |$)(.+)$", re.MULTILINE)
+"""What is wrong; lines of a diff or of an explanation are indented further."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A test that failed."""
+
+    test: str
+    """The test function's name."""
+    file: str
+    line: int
+    statement: str
+    """The line of the test at which it failed."""
+    error: str
+    """How, e.g. `assert 490 == 0`, or `KeyError: 'the'`."""
+
+    def __str__(self) -> str:
+        return f"`{self.statement}` fails with `{self.error}`."
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +74,24 @@ class TestRun:
         """Whether this run shows that what failed before is mended: all pass, and no test that passed is gone."""
         return self.passed and self.green > before.green
 
-    def excerpt(self, most: int = 700) -> str:
-        """The lines that say what failed, as a prompt can hold them: source, values, place.
+    @property
+    def failures(self) -> list[Failure]:
+        """The tests that failed, as far as the output tells them; none of those that could not even be imported."""
+        names = _SECTION.split(self.output)[1:]
+        return [f for name, text in zip(names[::2], names[1::2], strict=True) if (f := _failure(name, text))]
+
+    def excerpt(self, most: int = 600) -> str:
+        """What failed, in few words.
 
         Args:
             most: Characters.
         """
-        text = "\n".join(_ASSERTION.findall(self.output)) or self.output or self.summary
+        text = "\n".join(map(str, self.failures)) or self.output or self.summary
         return text if len(text) <= most else text[:most].rsplit("\n", 1)[0]
+
+
+def _failure(name: str, text: str) -> Failure | None:
+    frame, error = _FRAME.search(text), _ERROR.search(text)
+    if frame is None or error is None:
+        return None
+    return Failure(name.partition("[")[0], frame[1], int(frame[2]), frame[4].strip(), error[1])

@@ -29,11 +29,9 @@ class Alarms:
     """
 
     def __init__(self) -> None:
-        self._alarms: dict[str, _Alarm] = {}
+        self.waiting: dict[str, _Alarm] = {}
+        """By the call."""
         self._lock = threading.Lock()
-
-    def __len__(self) -> int:
-        return len(self._alarms)
 
     def set(self, call_id: str, *, until_freed: bool) -> None:
         """The call was denied.
@@ -43,18 +41,18 @@ class Alarms:
             until_freed: Whether it waits for the end of another, and not for a time that is known.
         """
         with self._lock:
-            self._alarms[call_id] = _Alarm(until_freed)
+            self.waiting[call_id] = _Alarm(until_freed)
 
     def drop(self, call_id: str) -> None:
         """The call goes, or has given up."""
         with self._lock:
-            self._alarms.pop(call_id, None)
+            self.waiting.pop(call_id, None)
 
     def ring(self, calls: Iterable[str]) -> None:
         """It is the turn of these."""
         with self._lock:
             for call_id in calls:
-                alarm = self._alarms.get(call_id)
+                alarm = self.waiting.get(call_id)
                 if alarm is None:
                     continue
                 alarm.due = True
@@ -65,7 +63,7 @@ class Alarms:
     def arm(self, call_id: str, ring: Callable[[], object]) -> bool:
         """Before the call goes to sleep; false if it is not to sleep at all, because it is due."""
         with self._lock:
-            alarm = self._alarms.get(call_id)
+            alarm = self.waiting.get(call_id)
             if alarm is None:
                 return True
             alarm.ring = ring
@@ -73,13 +71,13 @@ class Alarms:
 
     def patience(self, call_id: str, seconds: float, most: float) -> float:
         """Seconds to sleep, unless it is woken, for a call that was to sleep so long."""
-        alarm = self._alarms.get(call_id)
+        alarm = self.waiting.get(call_id)
         return min(most, _LONGEST if alarm is not None and alarm.until_freed else seconds)
 
     def disarm(self, call_id: str) -> None:
         """After it has slept."""
         with self._lock:
-            alarm = self._alarms.get(call_id)
+            alarm = self.waiting.get(call_id)
             if alarm is not None:
                 alarm.ring = None
                 alarm.due = False

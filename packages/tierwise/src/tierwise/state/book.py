@@ -6,9 +6,9 @@ import json
 import sqlite3
 from collections.abc import Callable, Sequence
 from operator import attrgetter
-from typing import Any, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
-from tierwise.state.records import Account, Breaker, Bucket, Held, Keyed, Line, Places, Record
+from tierwise.state.records import KEPT, Account, Breaker, Bucket, Held, Keyed, Line, Places, Record
 from tierwise.state.shared import storable
 
 __all__ = ["APPLICATION_ID", "MIGRATIONS", "SQLiteBook"]
@@ -43,8 +43,25 @@ _FIELDS: dict[type[Record], Callable[[Any], tuple[Any, ...]]] = {
     kind: attrgetter(*kind.__slots__) for kind in (Account, Places, Bucket, Breaker, Line, Held, Keyed)
 }
 
+_Place: TypeAlias = "tuple[type[Record], str]"
+
+_UNREAD = ""
+"""Stands for the body of a record that was not looked for: no record has an empty one."""
+
 _MOST = 1_000
 """The most records that one operation looks after, so that none takes long."""
+
+
+class _Shelf:
+    """See `Shelf`."""
+
+    def __init__(self, book: SQLiteBook, kind: type[Record]) -> None:
+        self._book = book
+        self._kind = kind
+
+    def get(self, key: str, /) -> Record | None:
+        """See `Shelf`."""
+        return self._book.load(self._kind, key)
 
 
 class SQLiteBook:
@@ -52,27 +69,29 @@ class SQLiteBook:
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self.db = db
-        self._loaded: dict[tuple[type[Record], str], Record | None] = {}
-        self._changed: dict[tuple[type[Record], str], Record | None] = {}
+        self._records: dict[_Place, Record | None] = {}
+        self._bodies: dict[_Place, str | None] = {}
+        """What the file holds of them."""
+        self.shelves = {claim: _Shelf(self, kind) for claim, kind in KEPT.items()}
+        """See `Book`."""
 
     def load(self, kind: type[R], key: str) -> R | None:
         """See `Book`."""
         place = kind, storable(key)
-        if place not in self._loaded:
+        if place not in self._records:
             query = "SELECT body FROM records WHERE kind = ? AND key = ?"
             row = self.db.execute(query, (kind.__name__, place[1])).fetchone()
-            self._loaded[place] = None if row is None else kind(*json.loads(row[0]))
-        return cast("R | None", self._loaded[place])
+            self._bodies[place] = None if row is None else row[0]
+            self._records[place] = None if row is None else kind(*json.loads(row[0]))
+        return cast("R | None", self._records[place])
 
-    def save(self, key: str, record: Record) -> None:
+    def add(self, key: str, record: Record) -> None:
         """See `Book`."""
-        place = type(record), storable(key)
-        self._loaded[place] = self._changed[place] = record
+        self._records[type(record), storable(key)] = record
 
     def drop(self, kind: type[Record], key: str) -> None:
         """See `Book`."""
-        place = kind, storable(key)
-        self._loaded[place] = self._changed[place] = None
+        self._records[kind, storable(key)] = None
 
     def lapsed(self, now: float) -> Sequence[tuple[str, Held]]:
         """See `Book`."""
@@ -89,17 +108,21 @@ class SQLiteBook:
         )
 
     def flush(self) -> None:
-        """Writes what has changed."""
-        gone = [(kind.__name__, key) for (kind, key), record in self._changed.items() if record is None]
-        kept = [_row(key, record) for (_, key), record in self._changed.items() if record is not None]
+        """Writes what has changed, and remembers nothing."""
+        gone: list[tuple[str, str]] = []
+        kept: list[tuple[object, ...]] = []
+        for (kind, key), record in self._records.items():
+            body = None if record is None else json.dumps(_FIELDS[kind](record))
+            if body == self._bodies.get((kind, key), _UNREAD):
+                continue
+            if record is None:
+                gone.append((kind.__name__, key))
+            else:
+                expires = record.expires if isinstance(record, Held) and not record.lapsed else None
+                kept.append((kind.__name__, key, body, expires, record.until))
         if gone:
             self.db.executemany("DELETE FROM records WHERE kind = ? AND key = ?", gone)
         if kept:
             self.db.executemany("REPLACE INTO records VALUES (?, ?, ?, ?, ?)", kept)
-        self._changed.clear()
-
-
-def _row(key: str, record: Record) -> tuple[object, ...]:
-    kind = type(record)
-    expires = record.expires if isinstance(record, Held) and not record.lapsed else None
-    return kind.__name__, key, json.dumps(_FIELDS[kind](record)), expires, record.until
+        self._records.clear()
+        self._bodies.clear()

@@ -39,12 +39,14 @@ def join(book: Book, call_id: str, claims: Sequence[Claim], until: float) -> Non
     }
     for claim in claims:
         if type(claim) is Turn:
-            line = book.load(Line, claim.key) or Line()
+            known = book.load(Line, claim.key)
+            line = known or Line()
             rank, number = _place(line, call_id, claim.party)
             line.came = max(line.came, number)
             line.waiting[call_id] = (rank, number, claim.party, until, wants)
             line.until = max(line.until or 0.0, until)
-            book.save(claim.key, line)
+            if known is None:
+                book.add(claim.key, line)
 
 
 def leave(book: Book, call_id: str, claims: Sequence[Claim], *, served: bool) -> None:
@@ -58,7 +60,8 @@ def leave(book: Book, call_id: str, claims: Sequence[Claim], *, served: bool) ->
         elif call_id not in line.waiting:
             continue
         line.waiting.pop(call_id, None)
-        _keep(book, claim.key, line)
+        if not line.waiting:
+            book.drop(Line, claim.key)
 
 
 def next_of(book: Book, claims: Sequence[Claim]) -> list[str]:
@@ -85,12 +88,5 @@ def _prune(book: Book, now: float, key: str, line: Line) -> None:
     gone = [call for call, waiter in line.waiting.items() if waiter[3] <= now]
     for call in gone:
         del line.waiting[call]
-    if gone:
-        _keep(book, key, line)
-
-
-def _keep(book: Book, key: str, line: Line) -> None:
-    if line.waiting:
-        book.save(key, line)
-    else:
+    if not line.waiting:
         book.drop(Line, key)

@@ -15,7 +15,7 @@ from tierwise.state.base import State
 from tierwise.state.claims import Balance, Claim, Denied, Granted, Observed, Slot, Taken, Turn
 from tierwise.state.lines import next_of
 from tierwise.state.once import Once, begin_once, end_once
-from tierwise.state.records import Account, Breaker, Bucket, Held, Keyed, Line, Places, Record
+from tierwise.state.records import KEPT, Account, Breaker, Bucket, Held, Keyed, Line, Places, Record
 
 __all__ = ["MemoryState"]
 
@@ -67,7 +67,7 @@ class MemoryState(State):
             if isinstance(said, Denied):
                 if wait and any(isinstance(claim, Turn) for claim in claims):
                     self._alarms.set(call_id, until_freed=isinstance(claims[said.index], Slot))
-            elif self._alarms:
+            elif self._alarms.waiting:
                 self._alarms.drop(call_id)
                 self._alarms.ring(next_of(self._book, claims))
             return said
@@ -79,7 +79,7 @@ class MemoryState(State):
         with self._lock:
             if claims:
                 rules.settle(self._book, self._clock(), call_id, claims, taken)
-            if self._alarms:
+            if self._alarms.waiting:
                 self._alarms.drop(call_id)
                 self._alarms.ring(next_of(self._book, claims))
             if observed is not None:
@@ -223,35 +223,28 @@ class _MemoryBook:
             kind: {} for kind in (Account, Places, Bucket, Breaker, Line, Held, Keyed)
         }
         self.held: dict[str, Held] = self.records[Held]
+        self.shelves = {claim: self.records[kind] for claim, kind in KEPT.items()}
+        """See `Book`."""
         self.leases: list[tuple[float, str]] = []
         """A heap. It may name calls that were settled since."""
         self._due: list[tuple[float, int, type[Record], str]] = []
         """A heap of when to look whether a record may be forgotten, with a number that tells entries apart."""
         self._timed: dict[type[Any], set[str]] = {kind: set() for kind in self.records}
         """What has an entry there."""
-        self._shelves = {kind: (self.records[kind], self._timed[kind]) for kind in self.records}
         self._count = 0
 
     def load(self, kind: type[R], key: str) -> R | None:
         """See `Book`."""
         return self.records[kind].get(key)
 
-    def save(self, key: str, record: Record) -> None:
+    def add(self, key: str, record: Record) -> None:
         """See `Book`."""
-        if type(record) is Held:
-            self._save_held(key, record)
-            return
-        records, timed = self._shelves[type(record)]
-        records[key] = record
-        if record.until is not None and key not in timed:
-            self._watch(type(record), key, record.until)
-
-    def _save_held(self, call_id: str, held: Held) -> None:
-        if self.held.get(call_id) is not held:
-            heapq.heappush(self.leases, (held.expires, call_id))
-            self.held[call_id] = held
-        if held.lapsed and held.until is not None:
-            self._watch(Held, call_id, held.until)
+        kind = type(record)
+        self.records[kind][key] = record
+        if type(record) is Held and not record.lapsed:
+            heapq.heappush(self.leases, (record.expires, key))
+        elif record.until is not None and key not in self._timed[kind]:
+            self._watch(kind, key, record.until)
 
     def drop(self, kind: type[Record], key: str) -> None:
         """See `Book`."""

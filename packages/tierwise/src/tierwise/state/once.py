@@ -51,9 +51,9 @@ def end_once(book: Book, now: float, key: str, run_id: str, body: str | None, *,
     if keep <= 0:
         book.drop(Keyed, key)
     else:
-        book.save(key, Keyed(kept.fingerprint, run_id, now, now + keep, body))
+        book.add(key, Keyed(kept.fingerprint, run_id, now, now + keep, body))
 
 
 def _begun(book: Book, now: float, key: str, fingerprint: str, run_id: str, lease: float) -> Once:
-    book.save(key, Keyed(fingerprint, run_id, now + lease, now + lease + _REMEMBERED))
+    book.add(key, Keyed(fingerprint, run_id, now + lease, now + lease + _REMEMBERED))
     return Once("new", run_id)

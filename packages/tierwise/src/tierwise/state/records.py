@@ -5,11 +5,26 @@ Times are seconds of the store's own clock. `until` says when a record may be fo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
-__all__ = ["Account", "Book", "Breaker", "Bucket", "Held", "Keyed", "Line", "Places", "Record", "Waiter"]
+from tierwise.state.claims import Circuit, Claim, Rate, Slot, Spend, Turn
+
+__all__ = [
+    "KEPT",
+    "Account",
+    "Book",
+    "Breaker",
+    "Bucket",
+    "Held",
+    "Keyed",
+    "Line",
+    "Places",
+    "Record",
+    "Shelf",
+    "Waiter",
+]
 
 
 @dataclass(slots=True)
@@ -105,16 +120,38 @@ class Keyed:
 Record: TypeAlias = Account | Places | Bucket | Breaker | Line | Held | Keyed
 R = TypeVar("R", bound="Account | Places | Bucket | Breaker | Line | Held | Keyed")
 
+KEPT: Mapping[type[Claim], type[Record]] = {
+    Spend: Account,
+    Slot: Places,
+    Rate: Bucket,
+    Circuit: Breaker,
+    Turn: Line,
+}
+"""What is kept of each kind of claim."""
+
+
+class Shelf(Protocol):
+    """The records of one kind of claim."""
+
+    def get(self, key: str, /) -> Any:
+        """The record, if there is one."""
+        ...
+
 
 class Book(Protocol):
-    """The records of a store, within one transaction. A record that was changed is saved."""
+    """The records of a store, within one transaction. A record that it gave may be changed: the book keeps it so."""
 
     def load(self, kind: type[R], key: str) -> R | None:
         """The record, if there is one."""
         ...
 
-    def save(self, key: str, record: Record) -> None:
-        """Keeps a record."""
+    @property
+    def shelves(self) -> Mapping[type[Claim], Shelf]:
+        """What is kept of claims, by their kind. An empty one may be false."""
+        ...
+
+    def add(self, key: str, record: Record) -> None:
+        """Keeps a record that is new, or that had no `until`, or the call's whose lease is over."""
         ...
 
     def drop(self, kind: type[Record], key: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from tierwise.state.claims import Circuit, Claim, Denied, Granted, Rate, Signal, Slot, Spend, Taken, Turn
 from tierwise.state.lines import NOBODY, Before, before, join, leave
-from tierwise.state.records import Account, Book, Breaker, Bucket, Held, Line, Places, Record
+from tierwise.state.records import Account, Book, Breaker, Bucket, Held, Line, Places
 
 __all__ = ["IDLE", "POLL", "RETENTION", "TICK", "faded", "lift", "open_for", "reserve", "settle", "sweep"]
 
@@ -49,44 +49,44 @@ def reserve(
     held = book.load(Held, call_id)
     if held is not None and not held.lapsed:
         return Granted(held.units, probe=bool(held.probes))
-    records: list[Any] = []
-    others = NOBODY
-    for claim in claims:
-        record = book.load(_KEPT[type(claim)], claim.key)
-        records.append(record)
-        if record is not None and type(claim) is Turn:
-            others = before(book, now, call_id, claims)
-    units, worst = _judged(now, claims, records, others, least, most)
+    others = before(book, now, call_id, claims) if book.shelves[Turn] else NOBODY
+    units, worst, found = _judged(book, now, claims, others, least, most)
     if worst is not None:
         if wait and worst.retry_after is not None:
             join(book, call_id, claims, now + worst.retry_after + wait)
         return worst
     ends = now + lease
     held = Held(units, ends, ends + RETENTION, {}, [], [], {})
-    for claim, record in zip(claims, records, strict=True):
+    for claim, record in found:
         _SET_ASIDE[type(claim)](book, now, call_id, claim, record, held)
-    book.save(call_id, held)
+    book.add(call_id, held)
     return Granted(units, bool(held.probes))
 
 
 def _judged(
-    now: float, claims: Sequence[Claim], records: Sequence[Any], others: Before, least: int, most: int
-) -> tuple[int, Denied | None]:
-    """The output tokens that all accounts can pay, and why the call may not go."""
+    book: Book, now: float, claims: Sequence[Claim], others: Before, least: int, most: int
+) -> tuple[int, Denied | None, list[tuple[Claim, Any]]]:
+    """The output tokens that all accounts can pay; why the call may not go; what counts, with what is kept of it."""
     units = most
     worst: Denied | None = None
+    found: list[tuple[Claim, Any]] = []
+    shelves = book.shelves
     for index, claim in enumerate(claims):
-        record = records[index]
+        kind = type(claim)
+        record = shelves[kind].get(claim[0])  # its key: quicker than by its name
+        if record is None and kind in _SILENT:
+            continue
+        found.append((claim, record))
         if type(claim) is Spend:
             room = _room(claim, record, most)
             if room < units:
                 units = room
-            denied = _poor(index, claim, record) if room < least or room < 0 else None
+            denied = _poor(index, claim, record) if room < least else None
         else:
-            denied = _DENIED[type(claim)](now, index, claim, record, others)
+            denied = _DENIED[kind](now, index, claim, record, others)
         if denied is not None:
             worst = _worse(worst, denied)
-    return units, worst
+    return units, worst, found
 
 
 def settle(book: Book, now: float, call_id: str, claims: Sequence[Claim], taken: Sequence[Taken]) -> None:
@@ -109,16 +109,16 @@ def sweep(book: Book, now: float) -> int:
     for call_id, held in lapsed:
         _give_back(book, call_id, held)
         held.lapsed = True
-        book.save(call_id, held)
+        book.add(call_id, held)
     return len(lapsed)
 
 
 def lift(book: Book, now: float, key: str, cap: int, keep: float | None) -> None:
     """See `State.lift`."""
-    account = book.load(Account, key) or Account()
+    known = book.load(Account, key)
+    account = known or Account()
     account.cap = cap if account.cap is None else max(account.cap, cap)
-    _until(account, now, keep)
-    book.save(key, account)
+    _keep_account(book, now, key, known, account, keep)
 
 
 def faded(error_rate: float | None, idle: float) -> float | None:
@@ -141,14 +141,12 @@ def _give_back(book: Book, call_id: str, held: Held) -> None:
         account = book.load(Account, key)
         if account is not None:
             account.reserved -= amount
-            book.save(key, account)
     for key in held.places:
         _vacate(book, call_id, key)
     for key in held.probes:
         breaker = book.load(Breaker, key)
         if breaker is not None and breaker.probe == call_id:
             breaker.probe = None
-            book.save(key, breaker)
 
 
 # Accounts.
@@ -160,12 +158,15 @@ def _cap(claim: Spend, account: Account) -> int:
 
 def _room(claim: Spend, account: Account | None, most: int) -> int:
     """The output tokens that the account can pay; below zero if it cannot even pay what comes before them."""
-    free = claim.cap - claim.amount
+    _, free, amount, each, _ = claim
     if account is not None:
-        free = _cap(claim, account) - account.spent - account.reserved - claim.amount
+        if account.cap is not None and account.cap > free:
+            free = account.cap
+        free -= account.spent + account.reserved
+    free -= amount
     if free < 0:
         return -1
-    return most if free >= most * claim.each else free // claim.each
+    return most if free >= most * each else free // each
 
 
 def _poor(index: int, claim: Spend, account: Account | None) -> Denied:
@@ -173,89 +174,97 @@ def _poor(index: int, claim: Spend, account: Account | None) -> Denied:
     return Denied(index, spent=account.spent, reserved=account.reserved, cap=_cap(claim, account))
 
 
-def _set_aside_money(book: Book, now: float, call_id: str, claim: Spend, account: Account | None, held: Held) -> None:
-    account = account or Account()
-    amount = claim.amount + claim.each * held.units
+def _set_aside_money(book: Book, now: float, call_id: str, claim: Spend, known: Account | None, held: Held) -> None:
+    key, _, amount, each, keep = claim
+    account = known or Account()
+    amount += each * held.units
     account.reserved += amount
-    held.accounts[claim.key] = amount
-    _until(account, now, claim.keep, lease_ends=held.expires)
-    book.save(claim.key, account)
+    held.accounts[key] = amount
+    _keep_account(book, now, key, known, account, keep, held.expires)
 
 
 def _spend(book: Book, now: float, call_id: str, claim: Spend, took: Taken, held: Held) -> None:
-    account = book.load(Account, claim.key) or Account()
-    amount = held.accounts.pop(claim.key, 0)
+    key, _, _, _, keep = claim
+    known = book.load(Account, key)
+    account = known or Account()
+    amount = held.accounts.pop(key, 0)
     if not held.lapsed:
         account.reserved -= amount
     account.spent += took if isinstance(took, int) else amount
-    _until(account, now, claim.keep)
-    book.save(claim.key, account)
+    _keep_account(book, now, key, known, account, keep)
 
 
-def _until(account: Account, now: float, keep: float | None, *, lease_ends: float = 0.0) -> None:
-    """When the account may be forgotten: never before what is set aside of it is settled, or has lapsed."""
+def _keep_account(
+    book: Book, now: float, key: str, known: Account | None, account: Account, keep: float | None, lease: float = 0.0
+) -> None:
+    """Says when the account may be forgotten: never before what is set aside of it is settled, or has lapsed."""
+    until = account.until
     if keep is None:
         account.until = None
-        return
-    until = now + keep
-    if lease_ends > until:
-        until = lease_ends
-    if account.until is None or account.until < until:
-        account.until = until
+    else:
+        ends = now + keep
+        if lease > ends:
+            ends = lease
+        if until is None or until < ends:
+            account.until = ends
+    if known is None or until is None:
+        book.add(key, account)
 
 
 # Slots.
 
 
 def _full(now: float, index: int, claim: Slot, places: Places | None, others: Before) -> Denied | None:
+    key, size = claim
     taken = 0 if places is None else len(places.holders)
     ahead, wanted = others
-    if taken + wanted.get(claim.key, 0) < claim.size:
+    if taken + wanted.get(key, 0) < size:
         return None
-    return Denied(index, retry_after=POLL * min(1 + ahead, POLLS), reserved=taken, cap=claim.size, ahead=ahead)
+    return Denied(index, retry_after=POLL * min(1 + ahead, POLLS), reserved=taken, cap=size, ahead=ahead)
 
 
-def _occupy(book: Book, now: float, call_id: str, claim: Slot, places: Places | None, held: Held) -> None:
-    places = places or Places([])
+def _occupy(book: Book, now: float, call_id: str, claim: Slot, known: Places | None, held: Held) -> None:
+    places = known or Places()
     places.holders.append(call_id)
     held.places.append(claim.key)
-    book.save(claim.key, places)
+    places.until = max(places.until or 0.0, held.expires + IDLE)
+    if known is None:
+        book.add(claim.key, places)
 
 
 def _free(book: Book, now: float, call_id: str, claim: Slot, took: Taken, held: Held) -> None:
-    if claim.key in held.places:
-        held.places.remove(claim.key)
+    key = claim.key
+    if key in held.places:
+        held.places.remove(key)
         if not held.lapsed:
-            _vacate(book, call_id, claim.key)
+            _vacate(book, call_id, key)
 
 
 def _vacate(book: Book, call_id: str, key: str) -> None:
     places = book.load(Places, key)
-    if places is None:
-        return
-    places.holders.remove(call_id)
-    if places.holders:
-        book.save(key, places)
-    else:
-        book.drop(Places, key)
+    if places is not None:
+        places.holders.remove(call_id)
 
 
 # Rates.
 
 
 def _early(now: float, index: int, claim: Rate, bucket: Bucket | None, others: Before) -> Denied | None:
-    burst = claim.limit if claim.burst is None else claim.burst
-    if claim.amount > burst:
+    key, limit, period, amount, burst = claim
+    if burst is None:
+        burst = limit
+    if amount > burst:
         return Denied(index, cap=burst)  # it would never go, however long it waits
     ahead, wanted = others
     full_at = now if bucket is None or bucket.full_at < now else bucket.full_at
-    late = full_at + (wanted.get(claim.key, 0) + claim.amount - burst) * claim.period / claim.limit - now
-    return Denied(index, retry_after=late, cap=claim.limit, ahead=ahead) if late > TICK else None
+    late = full_at + (wanted.get(key, 0) + amount - burst) * period / limit - now
+    return Denied(index, retry_after=late, cap=limit, ahead=ahead) if late > TICK else None
 
 
 def _draw(book: Book, now: float, call_id: str, claim: Rate, bucket: Bucket | None, held: Held) -> None:
-    _drawn(book, now, claim, bucket, claim.amount)
-    held.expected[claim.key] = claim.amount
+    amount = claim.amount
+    _drawn(book, now, claim, bucket, amount)
+    held.expected[claim.key] = amount
 
 
 def _correct(book: Book, now: float, call_id: str, claim: Rate, took: Taken, held: Held) -> None:
@@ -265,13 +274,16 @@ def _correct(book: Book, now: float, call_id: str, claim: Rate, took: Taken, hel
         _drawn(book, now, claim, book.load(Bucket, claim.key), more)
 
 
-def _drawn(book: Book, now: float, claim: Rate, bucket: Bucket | None, amount: int) -> None:
-    bucket = bucket or Bucket()
-    if bucket.full_at < now:
-        bucket.full_at = now
-    bucket.full_at += amount * claim.period / claim.limit
-    bucket.until = (bucket.full_at if bucket.full_at > now else now) + IDLE
-    book.save(claim.key, bucket)
+def _drawn(book: Book, now: float, claim: Rate, known: Bucket | None, amount: int) -> None:
+    key, limit, period, _, _ = claim
+    bucket = known or Bucket()
+    full_at = bucket.full_at
+    if full_at < now:
+        full_at = now
+    bucket.full_at = full_at = full_at + amount * period / limit
+    bucket.until = (full_at if full_at > now else now) + IDLE
+    if known is None:
+        book.add(key, bucket)
 
 
 # Circuits.
@@ -288,19 +300,18 @@ def open_for(breaker: Breaker | None, now: float) -> float | None:
     return max(POLL, breaker.probe_until - now)
 
 
-def _open(now: float, index: int, claim: Circuit, breaker: Breaker | None, others: Before) -> Denied | None:
+def _open(now: float, index: int, claim: Circuit, breaker: Breaker, others: Before) -> Denied | None:
     seconds = open_for(breaker, now)
     return None if seconds is None else Denied(index, retry_after=seconds)
 
 
-def _probe(book: Book, now: float, call_id: str, claim: Circuit, breaker: Breaker | None, held: Held) -> None:
-    if breaker is None or breaker.open_until is None:
+def _probe(book: Book, now: float, call_id: str, claim: Circuit, breaker: Breaker, held: Held) -> None:
+    if breaker.open_until is None:
         return
     breaker.probe = call_id
     breaker.probe_until = held.expires if claim.probe is None else min(held.expires, now + claim.probe)
     breaker.until = held.expires + IDLE
     held.probes.append(claim.key)
-    book.save(claim.key, breaker)
 
 
 def _learn(book: Book, now: float, call_id: str, claim: Circuit, took: Taken, held: Held) -> None:
@@ -326,7 +337,8 @@ def _learn(book: Book, now: float, call_id: str, claim: Circuit, took: Taken, he
     if pause > 0:
         breaker.open_until = max(breaker.open_until or 0.0, now + pause)
     breaker.until = max(breaker.open_until or now, now) + IDLE
-    book.save(claim.key, breaker)
+    if known is None:
+        book.add(claim.key, breaker)
 
 
 _SILENCE = Signal()
@@ -335,28 +347,23 @@ _SILENCE = Signal()
 # Turns.
 
 
-def _unhindered(now: float, index: int, claim: Turn, line: Line | None, others: Before) -> None:
+def _unhindered(now: float, index: int, claim: Turn, line: Line, others: Before) -> None:
     """A turn denies nothing by itself: slots and rates have to have room for those before."""
 
 
-def _go(book: Book, now: float, call_id: str, claim: Turn, line: Line | None, held: Held) -> None:
-    if line is not None:
-        leave(book, call_id, (claim,), served=True)
+def _go(book: Book, now: float, call_id: str, claim: Turn, line: Line, held: Held) -> None:
+    leave(book, call_id, (claim,), served=True)
 
 
 def _gone(book: Book, now: float, call_id: str, claim: Turn, took: Taken, held: Held) -> None:
     """The call left the line when it went."""
 
 
-# What each kind of claim is kept as, when it is denied, what is set aside, and what is settled.
+# When each kind of claim is denied, what is set aside, and what is settled.
 
-_KEPT: Mapping[type[Claim], type[Record]] = {
-    Spend: Account,
-    Slot: Places,
-    Rate: Bucket,
-    Circuit: Breaker,
-    Turn: Line,
-}
+_SILENT = frozenset[type[Claim]]({Circuit, Turn})
+"""What denies nothing, and sets nothing aside, while nothing is kept of it: a circuit is closed, a line is empty."""
+
 _DENIED: Mapping[type[Claim], Callable[[float, int, Any, Any, Before], Denied | None]] = {
     Slot: _full,
     Rate: _early,

@@ -53,11 +53,11 @@ class Counting(Limit):
     def claims(self, call: Call) -> Sequence[Claim]:
         if call.attempt.model.name in self.refused:
             raise LimitError(f"{call.attempt.model.name} is over its limit", limit="test")
-        self.given.append(Reservation(call.attempt.call_id))
+        self.given.append(Reservation(call.call_id))
         return [Slot(self.name, size=1_000)]
 
     def taken(self, claim: Claim, outcome: Outcome, call: Call) -> Taken:
-        (given,) = (r for r in self.given if r.call_id == call.attempt.call_id)
+        (given,) = (r for r in self.given if r.call_id == call.call_id)
         given.settled.append(outcome)
         return None
 

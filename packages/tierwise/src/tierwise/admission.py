@@ -16,7 +16,7 @@ from tierwise.fleet.pricing import Pricing
 from tierwise.flow import Attempt, Outcome, Stated
 from tierwise.ids import fraction
 from tierwise.limits.base import LEAST_OUTPUT, MOST_OUTPUT, Call, Limit
-from tierwise.limits.tokens import prompt_tokens
+from tierwise.limits.tokens import measured
 from tierwise.state import Claim, Denied, Granted, Observed, Spend, State, Taken
 
 if TYPE_CHECKING:
@@ -50,10 +50,14 @@ class Held:
 
     call: Call
     claims: list[Claim]
-    limits: list[Limit]
-    """Whose they are, one for each."""
+    owners: list[tuple[Limit, Sequence[Claim]]]
+    """The limits that made them, in the same order."""
     output_cap: int | None = None
     """The longest answer that was set aside for, where nothing else bounds it."""
+
+    def owner(self, index: int) -> Limit:
+        """The limit whose claim this is."""
+        return [limit for limit, claims in self.owners for _ in claims][index]
 
 
 class _Queue:
@@ -90,39 +94,69 @@ class Limits:
     say: Callable[[Stated], None]
     """Takes what the record should say of the run."""
 
-    def reserve(self, attempt: Attempt, backend: Backend) -> Effects[Held | None]:
+    def reserve(self, attempt: Attempt, call_id: str, backend: Backend, at: float) -> Effects[Held | None]:
         """Sets aside what the call may take, and waits where a limit says so; `None` if no limit counts it.
+
+        Args:
+            attempt: The call.
+            call_id: Its id.
+            backend: Who makes it.
+            at: Seconds since 1970.
 
         Raises:
             LimitError: The call may not go.
         """
-        if attempt.work is not None or not self.limits:
+        held = self._asked(attempt, call_id, backend, at)
+        if held is None:
             return None
-        held, bounds = Held(self._asking(attempt, backend), [], []), False
-        for limit in self.limits:
-            for claim in limit.claims(held.call):
-                held.claims.append(claim)
-                held.limits.append(limit)
-                bounds = bounds or (type(claim) is Spend and claim.each > 0)
-        if not held.claims:
-            return None
+        left, queue, answered = self.deadline.remaining(), None, False
+        reserve = Reserve(call_id, held.claims, LEASE if left is None else left + GRACE, LEAST_OUTPUT, MOST_OUTPUT)
         try:
-            units = yield from self._reserved(held)
+            while not isinstance(said := (yield reserve), Granted):
+                answered = True
+                queue = queue or _Queue(call_id)
+                reserve = yield from self._denied(reserve, held, said, queue)
+                answered = False
+        except GeneratorExit:
+            raise
         except StateError as error:
             self._lost(error, attempt)
             return None
-        if bounds:
-            held.output_cap = units
+        except BaseException:
+            # Who waited has a place in a line; and whose question was interrupted may have been answered.
+            if reserve.wait or not answered:
+                yield from self._given_up(Settle(call_id, held.claims, [0] * len(held.claims), None))
+            raise
+        if _bounds(held.claims):
+            held.output_cap = said.units
         return held
 
-    def _asking(self, attempt: Attempt, backend: Backend) -> Call:
-        """The call, with what more than one limit wants to know of it."""
-        task = attempt.task
-        bound, caches = attempt.setting("max_output_tokens"), any(message.cache for message in task.messages)
-        return Call(attempt, self.run_id, time.time(), self.pricing, prompt_tokens(task), backend, bound, caches)
+    def _given_up(self, settle: Settle) -> Effects[None]:
+        try:
+            yield settle
+        except StateError as error:  # what may be set aside lapses
+            self._log(error)
+
+    def _asked(self, attempt: Attempt, call_id: str, backend: Backend, at: float) -> Held | None:
+        """What the limits want set aside for the call."""
+        if attempt.work is not None or not self.limits:
+            return None
+        tokens, caches = measured(attempt.task)
+        bound = attempt.setting("max_output_tokens")
+        call = Call(attempt, call_id, self.run_id, at, self.pricing, tokens, backend, bound, caches)
+        held = Held(call, [], [])
+        for limit in self.limits:
+            claims = limit.claims(call)
+            if claims:
+                held.claims += claims
+                held.owners.append((limit, claims))
+        return held if held.claims else None
 
     def settle(self, held: Held | None, call_id: str, outcome: Outcome, observed: Observed | None) -> Effects[None]:
-        """Replaces what was set aside by what the call took."""
+        """Replaces what was set aside by what the call took.
+
+        If the state is lost, it is told once more when it is back: what it cannot be told then is not counted.
+        """
         claims: Sequence[Claim] = ()
         taken: Sequence[Taken] = ()
         broken: Exception | None = None
@@ -130,22 +164,25 @@ class Limits:
             claims = held.claims
             taken, broken = _taken(held, outcome)
         if claims or observed is not None:
-            yield from self._settled(Settle(call_id, claims, taken, observed))
+            try:
+                yield Settle(call_id, claims, taken, observed)
+            except StateError as error:
+                self._unsettled(Settle(call_id, claims, taken, None), error)  # to be told twice must not matter
+            else:
+                if _missed:
+                    yield from self._caught_up()
         if broken is not None:
             raise broken
 
-    def _settled(self, settle: Settle) -> Effects[None]:
-        """Tells the state; if it is lost, once more when it is back: what it cannot be told then is not counted."""
-        try:
-            yield settle
-        except StateError as error:
-            self._log(error)
-            if settle.claims:
-                settle = replace(settle, observed=None)  # to be told twice must not matter
-                _missed.setdefault(self.state, deque(maxlen=MOST_MISSED)).append(settle)
-                self._say("a call could not be settled: what it took is counted when the state is back", error)
-            return
-        missed = _missed.get(self.state) if _missed else None
+    def _unsettled(self, settle: Settle, error: StateError) -> None:
+        self._log(error)
+        if settle.claims:
+            _missed.setdefault(self.state, deque(maxlen=MOST_MISSED)).append(settle)
+            self._say("a call could not be settled: what it took is counted when the state is back", error)
+
+    def _caught_up(self) -> Effects[None]:
+        """Tells the state what it could not be told while it was lost."""
+        missed = _missed.get(self.state)
         while missed:
             try:
                 yield missed.popleft()
@@ -155,39 +192,24 @@ class Limits:
                 self._log(error)
                 return
 
-    def _reserved(self, held: Held) -> Effects[int]:
-        left, call = self.deadline.remaining(), held.call
-        call_id = call.attempt.call_id
-        lease = LEASE if left is None else left + GRACE
-        reserve = Reserve(call_id, held.claims, lease, LEAST_OUTPUT, MOST_OUTPUT)
-        asked = False
-        queue: _Queue | None = None
-        try:
-            while True:
-                asked = True
-                said: Granted | Denied = yield reserve
-                asked = False
-                if isinstance(said, Granted):
-                    return said.units
-                limit, claim = held.limits[said.index], held.claims[said.index]
-                queue = queue or _Queue(call_id)
-                pause = self._pause(limit, said, queue)
-                if pause is None or not call.attempt.patient:
-                    error = limit.refusal(claim, said, call)
-                    error.could_wait = pause is not None
-                    yield from self._lifted(limit, claim, error, said)
-                elif not reserve.wait:
-                    # It waits, so it takes a place in the line: by asking once more.
-                    reserve = replace(reserve, wait=PLACE)
-                else:
-                    yield pause
-        except (GeneratorExit, StateError):
-            raise
-        except BaseException:
-            # Who waited has a place in a line; and whose question was interrupted may have been answered.
-            if asked or reserve.wait:
-                yield Settle(call_id, reserve.claims, [0] * len(held.claims), None)
-            raise
+    def _denied(self, reserve: Reserve, held: Held, denied: Denied, queue: _Queue) -> Effects[Reserve]:
+        """Waits, or has a cap raised; gives what to ask next.
+
+        Raises:
+            LimitError: Neither helps.
+        """
+        limit, claim, call = held.owner(denied.index), held.claims[denied.index], held.call
+        pause = self._pause(limit, denied, queue)
+        if pause is None or not call.attempt.patient:
+            error = limit.refusal(claim, denied, call)
+            error.could_wait = pause is not None
+            yield from self._lifted(limit, claim, error, denied)
+        elif not reserve.wait:
+            # It waits, so it takes a place in the line: by asking once more.
+            return replace(reserve, wait=PLACE)
+        else:
+            yield pause
+        return reserve
 
     def _pause(self, limit: Limit, denied: Denied, queue: _Queue) -> Pause | None:
         """How to wait; `None` if waiting does not help, or takes longer than the limit or the deadline allows."""
@@ -232,16 +254,22 @@ class Limits:
         logging.getLogger("tierwise").warning("%s; %s. This is logged once.", error, meaning)
 
 
+def _bounds(claims: Sequence[Claim]) -> bool:
+    """Whether what is set aside depends on how long the answer is."""
+    return any(type(claim) is Spend and claim.each > 0 for claim in claims)
+
+
 def _taken(held: Held, outcome: Outcome) -> tuple[list[Taken], Exception | None]:
     """What the call took of each claim; and the error of a limit that cannot tell, to be raised when all is settled."""
     taken: list[Taken] = []
     broken: Exception | None = None
-    for limit, claim in zip(held.limits, held.claims, strict=True):
-        try:
-            taken.append(limit.taken(claim, outcome, held.call))
-        except Exception as error:  # noqa: BLE001 - see above
-            taken.append(None)
-            broken = error
+    for limit, claims in held.owners:
+        for claim in claims:
+            try:
+                taken.append(limit.taken(claim, outcome, held.call))
+            except Exception as error:  # noqa: BLE001 - see above
+                taken.append(None)
+                broken = error
     return taken, broken
 
 

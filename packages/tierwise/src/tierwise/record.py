@@ -49,17 +49,18 @@ class Record:
         accepted = [o for o in found if o.verdict is not None and o.verdict.accepted]
         return next(reversed(accepted or found), None)
 
-    def asked(self, attempt: Attempt, at: float) -> Row:
+    def asked(self, attempt: Attempt, call_id: str, at: float) -> Row:
         """The row of a call that asks to go; it is not kept yet.
 
         Args:
             attempt: The call.
+            call_id: Its id.
             at: Seconds since 1970.
         """
         task = attempt.task
         return evolve(
             _BLANK,
-            call_id=attempt.call_id,
+            call_id=call_id,
             run_id=self._run_id,
             started_at=at,
             session=task.session,

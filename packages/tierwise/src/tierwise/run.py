@@ -214,23 +214,23 @@ class Run:
                 f"{model.id} (trust {model.trust or 'any'!r}) may not see a task with trust={task.trust!r}"
             )
         backend = self._backends.get(model)
-        attempt = evolve(attempt, call_id=next_id(self.run_id, call), timeout=self.remaining())
-        row = self.record.asked(attempt, time.time())
+        call_id, at = next_id(self.run_id, call), time.time()
+        self.remaining()  # nothing is set aside where no time is left
+        row = self.record.asked(attempt, call_id, at)
         try:
-            held = yield from self._limits.reserve(attempt, backend)
+            held = yield from self._limits.reserve(attempt, call_id, backend, at)
         except LimitError as error:
             self.record.refused(row, error)
             if error.final:
                 raise self._ending(error) from error.__cause__
-            return Outcome(attempt, error=error, cost=_ZERO)
+            return Outcome(evolve(attempt, call_id=call_id), error=error, cost=_ZERO)
         try:
             left = self.remaining()  # the call may have waited
         except DeadlineError as error:
-            yield from self._limits.settle(held, attempt.call_id, Outcome(attempt, error=error, cost=_ZERO), None)
+            yield from self._limits.settle(held, call_id, Outcome(attempt, error=error, cost=_ZERO), None)
             raise
         cap = None if held is None else held.output_cap
-        if left is not None or cap is not None:
-            attempt = evolve(attempt, timeout=left, output_cap=cap)
+        attempt = evolve(attempt, call_id=call_id, timeout=left, output_cap=cap)
         self.record.began(row)
         return Ticket(attempt, backend, self._clock(), row, held)
 

@@ -31,6 +31,9 @@ class Call:
     """A call that asks to go, as a limit sees it."""
 
     attempt: Attempt
+    """As the flow asked for it: what a driver adds (its id, the time left, the longest answer that can be paid) comes
+    when the call goes."""
+    call_id: str
     run_id: str
     at: float
     """Seconds since 1970."""

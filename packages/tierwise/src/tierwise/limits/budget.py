@@ -167,7 +167,7 @@ class Budget(Limit):
         task = call.attempt.task
         if self._per == "session" and task.session is None:
             return ()
-        run = call.attempt.call_id if self._per == "call" else call.run_id
+        run = call.call_id if self._per == "call" else call.run_id
         if self._tag is None:
             return (self.scope(call.at, run=run, session=task.session),)
         wanted = self._tag

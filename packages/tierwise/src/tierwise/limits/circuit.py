@@ -93,7 +93,7 @@ class CircuitBreaker(Limit):
 
     def claims(self, call: Call) -> Sequence[Claim]:
         """See `Limit`."""
-        spread = 1 + _SPREAD * fraction(call.attempt.call_id)
+        spread = 1 + _SPREAD * fraction(call.call_id)
         return [
             Circuit(key, self._failures, self._cooldown * spread, self._longest * spread, self._probe)
             for key in self._keys(call.attempt.model, call.backend)

@@ -38,6 +38,7 @@ def trial(**fields: Any) -> Trial:
     return Trial(**(given | fields))
 
 
+@pytest.mark.usefixtures("sandbox")
 def test_an_agent_is_tried_on_the_ladder_and_on_its_top_tier_alone() -> None:
     with scripted(told(code=WRONG, large=RIGHT)) as script:
         routed, alone = measured([CODING], script.ladder, cases=1)
@@ -52,6 +53,7 @@ def test_an_agent_is_tried_on_the_ladder_and_on_its_top_tier_alone() -> None:
     assert routed.longest > 50
 
 
+@pytest.mark.usefixtures("sandbox")
 def test_the_cost_is_that_of_every_call_at_list_prices() -> None:
     with scripted(told(code=WRONG, large=RIGHT)) as script:
         (case,) = cases_of(CODING)[:1]
@@ -64,6 +66,7 @@ def test_the_cost_is_that_of_every_call_at_list_prices() -> None:
     assert Decimal(done.cost) == Decimal(expected) / 1_000_000
 
 
+@pytest.mark.usefixtures("sandbox")
 @pytest.mark.parametrize(
     ("script", "why"),
     [
@@ -78,6 +81,7 @@ def test_what_an_agent_cannot_do_is_told(script: Script, why: str) -> None:
     assert why in done.why
 
 
+@pytest.mark.usefixtures("sandbox")
 def test_an_error_of_the_program_is_no_result(tmp_path: Path) -> None:
     (tmp_path / "agent.py").write_text("def fix(repair):\n    return repair.nothing\n")
     with scripted({}) as script, pytest.raises(AttributeError, match="nothing"):
@@ -135,7 +139,7 @@ def told_models(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measure, "embedded", embedded)
 
 
-@pytest.mark.usefixtures("told_models")
+@pytest.mark.usefixtures("sandbox", "told_models")
 def test_the_command_line_runs_agents_and_writes_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     figures, page = tmp_path / "new" / "ci.json", tmp_path / "README.md"
     page.write_text("before\n<!-- measured -->\nold\n<!-- end of measured -->\nafter\n")
@@ -151,7 +155,7 @@ def test_the_command_line_runs_agents_and_writes_the_table(tmp_path: Path, capsy
     assert page.read_text() == f"before\n<!-- measured -->\n\n{printed}\n<!-- end of measured -->\nafter\n"
 
 
-@pytest.mark.usefixtures("told_models")
+@pytest.mark.usefixtures("sandbox", "told_models")
 def test_an_agent_that_overruns_its_form_ends_the_run_with_its_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

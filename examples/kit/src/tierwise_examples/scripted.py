@@ -18,11 +18,11 @@ __all__ = ["Answer", "Call", "Reply", "Script", "Scripted", "scripted"]
 Answer: TypeAlias = str | BaseModel | Call | Reply
 """A text, a typed answer, a tool call, or anything else that the provider can do."""
 
-Script: TypeAlias = Mapping[str | tuple[str, str], Answer | Sequence[Answer]]
-"""Answers by words of the stage's prompt, or by these and a tier: `{("Write the patch", "code"): "wrong"}`.
+Told: TypeAlias = Answer | Sequence[Answer]
+"""One answer, or several: each is given once, in order, and the last one again and again."""
 
-Of several answers each is given once, in order, and the last one again and again.
-"""
+Script: TypeAlias = Mapping[str, Told] | Mapping[str | tuple[str, str], Told]
+"""Answers by words of the stage's prompt, or by these and a tier: `{("Write the patch", "code"): "wrong"}`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def scripted(script: Script, *, tiers: Iterable[str] = TIERS) -> Generator[Scrip
             yield Scripted(Ladder(models, url=url, facts=specs), provider)
 
 
-def _is_series(answer: Answer | Sequence[Answer]) -> bool:
+def _is_series(answer: Told) -> bool:
     return isinstance(answer, Sequence) and not isinstance(answer, str)
 
 

@@ -1,11 +1,9 @@
-"""A real sandbox, and small repositories."""
+"""Small repositories."""
 
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-from tierwise_examples.coding.sandbox import Limits, Sandbox, SandboxError, open_sandbox
 
 CODE = '''
 def double(number: int) -> int:
@@ -25,17 +23,6 @@ def test_three() -> None:
 """.lstrip()
 
 Make = Callable[[Mapping[str, str]], Path]
-
-
-@pytest.fixture(scope="session")
-def sandbox() -> Sandbox:
-    """Bubblewrap. Without it a test is skipped; in CI (the variable `CI` is set) it fails: nobody reads skips there."""
-    try:
-        return open_sandbox(limits=Limits(seconds=20))
-    except SandboxError as error:
-        if os.environ.get("CI", "") not in ("", "0", "false"):
-            pytest.fail(str(error))
-        pytest.skip(str(error))
 
 
 @pytest.fixture

@@ -13,8 +13,7 @@ from contextlib import (
     contextmanager,
 )
 from contextvars import copy_context
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from crewai import BaseLLM
 from crewai.hooks.dispatch import HookAborted
@@ -40,18 +39,23 @@ T = TypeVar("T")
 _CAPS = ("max_completion_tokens", "max_output_tokens", "max_tokens")
 """The names by which LLMs know the longest answer."""
 
+_SHARED: Sequence[Literal["temperature", "seed"]] = ("temperature", "seed")
+"""Settings that a call can have of its own, by the names that LLMs share with us."""
 
-@dataclass(frozen=True, slots=True)
-class Request:
+
+_NO_SETTINGS: Mapping[str, Any] = {}
+
+
+class Request(NamedTuple):
     """What an LLM was asked, as CrewAI put it."""
 
     messages: Sequence[tuple[dict[str, Any], tuple[Message, ...]]]
     """Each with what it stands for."""
     tools: list[Any] | None = None
     response_model: type[BaseModel] | None = None
-    settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    settings: Mapping[str, Any] = _NO_SETTINGS
     """Of the routed LLM: they hold for each model that answers for it."""
-    stop: list[str] = field(default_factory=list[str])
+    stop: Sequence[str] = ()
     from_task: Any = None
     from_agent: Any = None
 
@@ -146,7 +150,7 @@ class CrewAIBackend(NativeBackend):
         target = self._models[attempt.model.key]
         native = attempt.task.native
         request = native if isinstance(native, Request) else Request([])
-        update: dict[str, Any] = {**request.settings, "stream": put is not None, "stop": request.stop}
+        update: dict[str, Any] = {**request.settings, "stream": put is not None, "stop": list(request.stop)}
         update |= _settings(attempt, target)
         return Quiet(target, update, put)
 
@@ -154,14 +158,13 @@ class CrewAIBackend(NativeBackend):
 def _settings(attempt: Attempt, target: BaseLLM) -> dict[str, Any]:
     """The settings of a rung, as far as its LLM knows them."""
     model = attempt.model
-    given = {
-        "temperature": attempt.setting("temperature"),
-        "seed": attempt.setting("seed"),
-        "top_p": model.top_p,
-        "reasoning_effort": model.reasoning_effort if hasattr(target, "reasoning_effort") else None,
-        "additional_params": {**target.additional_params, **model.options} if model.options else None,
-    }
-    settings = {name: value for name, value in given.items() if value is not None}
+    settings: dict[str, Any] = {name: value for name in _SHARED if (value := attempt.setting(name)) is not None}
+    if model.top_p is not None:
+        settings["top_p"] = model.top_p
+    if model.reasoning_effort is not None and hasattr(target, "reasoning_effort"):
+        settings["reasoning_effort"] = model.reasoning_effort
+    if model.options:
+        settings["additional_params"] = {**target.additional_params, **model.options}
     cap = attempt.setting("max_output_tokens")
     if cap is not None:
         settings[next((name for name in _CAPS if getattr(target, name, None) is not None), "max_tokens")] = cap

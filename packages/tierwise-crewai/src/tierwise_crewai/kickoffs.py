@@ -5,8 +5,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from crewai import Crew
 from crewai.context import get_current_task_id
@@ -20,7 +19,6 @@ from crewai.utilities.planning_types import StepObservation
 from tierwise import Receipt, Router
 from tierwise.errors import ConfigError, RunError
 from tierwise.ledger import Ledger
-from tierwise.values import evolve
 
 __all__ = ["Place", "Running", "listen", "place_of", "ran", "receipt_of"]
 
@@ -34,8 +32,7 @@ _MAX_OPEN = 1_000
 """Kickoffs whose end never came, and tasks, are forgotten beyond that many."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a call stands."""
 
     session: str | None
@@ -111,7 +108,7 @@ class _Workers:
             self._places[task_id] = place if named else last
             if len(self._places) > _MAX_OPEN:
                 del self._places[next(iter(self._places))]
-        return place if named else evolve(place, role=last.role, node=last.node)
+        return place if named else place._replace(role=last.role, node=last.node)
 
 
 _WORKERS = _Workers()

@@ -6,8 +6,8 @@ import json
 import threading
 from collections.abc import Callable, Mapping
 from copy import copy
-from dataclasses import dataclass
-from typing import Any, Self, cast
+from functools import cached_property
+from typing import Any, NamedTuple, Self, cast
 from weakref import WeakValueDictionary
 
 from crewai import LLM, BaseLLM
@@ -25,6 +25,7 @@ from tierwise_crewai.backend import CrewAIBackend, Request
 from tierwise_crewai.calls import Asked, Calls
 from tierwise_crewai.convert import counters, to_core, tools_to_core
 from tierwise_crewai.kickoffs import Place, Running, listen, place_of, ran
+from tierwise_crewai.quiet import token_usage
 from tierwise_crewai.telling import after_hooks, before_hooks, completed, show, tells, told
 
 __all__ = ["RoutedLLM"]
@@ -33,8 +34,7 @@ _SETTINGS = ("temperature", "top_p", "seed", "frequency_penalty", "presence_pena
 """Settings of `BaseLLM` that a model's own LLM can be given for one call."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
+class _Call(NamedTuple):
     """A call as the router takes it."""
 
     asked: Asked
@@ -70,18 +70,23 @@ class RoutedLLM(Calls, BaseLLM):
     task: Mapping[str, Any] = Field(default_factory=dict[str, Any])
     on_reply: Callable[[Reply], None] | None = Field(default=None, exclude=True)
     _models: dict[str, BaseLLM] = PrivateAttr()
-    _routed: Router = PrivateAttr()
-    _aloud: bool = PrivateAttr()
 
     def __init__(self, router: Router, *, models: Mapping[str, BaseLLM] | None = None, **fields: Any) -> None:
         options: dict[str, Any] = {"model": "tierwise", "provider": "tierwise", "router": router} | fields
         super().__init__(**options)
         task_fields(self.task)
         self._models = native_models(router.fleet, models or {}, _made)
-        self._routed = router.using(CrewAIBackend(self._models))
-        self._aloud = any(map(tells, self._models.values()))
         self._live()
         listen()
+
+    # What every call reads is no private attribute: pydantic takes microseconds to find one.
+    @cached_property
+    def _routed(self) -> Router:
+        return self.router.using(CrewAIBackend(self._models))
+
+    @cached_property
+    def _aloud(self) -> bool:
+        return any(map(tells, self._models.values()))
 
     def __copy__(self) -> Self:
         """An instance over the same router that counts its own tokens, as each agent needs one."""
@@ -208,7 +213,7 @@ class RoutedLLM(Calls, BaseLLM):
         return after_hooks(self, asked, call.messages, answer) if isinstance(answer, str) else answer
 
     def _count(self, reply: Reply) -> dict[str, int]:
-        usage, counted = counters(reply.outcome.usage), self._token_usage
+        usage, counted = counters(reply.outcome.usage), token_usage(self)
         with _COUNTING:
             for name, tokens in usage.items():
                 counted[name] += tokens

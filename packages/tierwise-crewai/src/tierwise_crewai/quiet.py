@@ -8,7 +8,7 @@ from typing import Any
 
 from crewai import BaseLLM
 
-__all__ = ["Quiet", "Shown"]
+__all__ = ["Quiet", "Shown", "token_usage"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,8 @@ class Quiet:
         self.finish_reason: str | None = None
         self.response_id: str | None = None
         self._show = show
+        self.counted = dict.fromkeys(token_usage(llm), 0)
         private: dict[str, Any] = self.llm.__pydantic_private__ or {}
-        self.counted: dict[str, int] = dict.fromkeys(private["_token_usage"], 0)
         private["_token_usage"] = self.counted
         # On this copy alone; pydantic would take the names for private attributes.
         vars(self.llm).update(
@@ -75,6 +75,12 @@ class Quiet:
     def _thinking(self, chunk: str, *args: Any, **event: Any) -> None:
         if self._show is not None:
             self._show(Shown(thinking=chunk, event={"chunk": chunk, **event}))
+
+
+def token_usage(llm: BaseLLM) -> dict[str, int]:
+    """Its token counters, from where pydantic keeps them: by an attribute's name it takes microseconds to find them."""
+    private: dict[str, Any] = llm.__pydantic_private__ or {}
+    return private["_token_usage"]
 
 
 def _nothing(*args: Any, **kwargs: Any) -> None:

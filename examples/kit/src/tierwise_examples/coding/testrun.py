@@ -11,8 +11,8 @@ __all__ = ["Failure", "TestRun"]
 
 _SUMMARY = re.compile(r"^=*\s*(\d+ (?:passed|failed|error|errors|skipped|xfailed|xpassed|deselected)\b.*?)\s*=*$")
 _COUNT = re.compile(r"(\d+) (passed|failed|error|skipped|xfailed|xpassed)")
-_SECTION = re.compile(r"^_{3,} (\S+) _{3,}$", re.MULTILINE)
-_FRAME = re.compile(r"^(\S+\.py):(\d+): in (\S+)\n    (.+)$", re.MULTILINE)
+_SECTION = re.compile(r"^_+ (\S.*?) _+$", re.MULTILINE)
+_FRAME = re.compile(r"^(\S+\.py):(\d+): in (\S+)\n {4}(.+)$", re.MULTILINE)
 _ERROR = re.compile(r"^E {3}(?! |[-+?] |$)(.+)$", re.MULTILINE)
 """What is wrong; lines of a diff or of an explanation are indented further."""
 
@@ -29,9 +29,12 @@ class Failure:
     """The line of the test at which it failed."""
     error: str
     """How, e.g. `assert 490 == 0`, or `KeyError: 'the'`."""
+    cause: str = ""
+    """The line outside of the tests at which an exception came up; empty if there is none."""
 
     def __str__(self) -> str:
-        return f"`{self.statement}` fails with `{self.error}`."
+        where = f" in the line `{self.cause}`" if self.cause else ""
+        return f"`{self.statement}` fails with `{self.error}`{where}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,8 @@ class TestRun:
     _: KW_ONLY
     green: int = 0
     """How many tests passed."""
+    red: int = 0
+    """How many failed."""
 
     @classmethod
     def of(cls, ran: Ran) -> TestRun:
@@ -63,7 +68,7 @@ class TestRun:
         green = counts.get("passed", 0)
         passed = ran.code == 0 and green > 0 and not counts.keys() & {"failed", "error"}
         summary = ran.ended or found or (lines[-1] if lines else f"no output, exit code {ran.code}")
-        return cls(passed, ran.output.strip(), summary, green=green)
+        return cls(passed, ran.output.strip(), summary, green=green, red=counts.get("failed", 0))
 
     @classmethod
     def refused(cls, why: str) -> TestRun:
@@ -71,8 +76,8 @@ class TestRun:
         return cls(False, why, why)
 
     def proves(self, before: TestRun) -> bool:
-        """Whether this run shows that what failed before is mended: all pass, and no test that passed is gone."""
-        return self.passed and self.green > before.green
+        """Whether this run shows that what failed before is mended: no test fails, and none of those before is gone."""
+        return self.passed and self.green >= before.green + max(1, before.red)
 
     @property
     def failures(self) -> list[Failure]:
@@ -91,7 +96,9 @@ class TestRun:
 
 
 def _failure(name: str, text: str) -> Failure | None:
-    frame, error = _FRAME.search(text), _ERROR.search(text)
-    if frame is None or error is None:
+    frames, error = _FRAME.findall(text), _ERROR.search(text)
+    if not frames or error is None:
         return None
-    return Failure(name.partition("[")[0], frame[1], int(frame[2]), frame[4].strip(), error[1])
+    (file, line, _, statement), (last, _, _, cause) = frames[0], frames[-1]
+    own = last != file and not last.startswith("/")
+    return Failure(name.partition("[")[0], file, int(line), statement.strip(), error[1], cause if own else "")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
@@ -39,12 +39,14 @@ T = TypeVar("T")
 class Effect(ABC):
     """Something that takes time."""
 
+    __slots__ = ()
+
     @abstractmethod
     def perform(self, state: State) -> Any:
         """Does it, and waits."""
 
     @abstractmethod
-    async def aperform(self, state: State) -> Any:
+    def aperform(self, state: State) -> Awaitable[Any]:
         """The async twin of `perform`."""
 
 
@@ -68,9 +70,9 @@ class Reserve(Effect):
             self.call_id, self.claims, lease=self.lease, least=self.least, most=self.most, wait=self.wait
         )
 
-    async def aperform(self, state: State) -> Granted | Denied:
+    def aperform(self, state: State) -> Awaitable[Granted | Denied]:
         """See `Effect`."""
-        return await state.areserve(
+        return state.areserve(
             self.call_id, self.claims, lease=self.lease, least=self.least, most=self.most, wait=self.wait
         )
 
@@ -88,9 +90,9 @@ class Settle(Effect):
         """See `Effect`."""
         state.settle(self.call_id, self.claims, self.taken, self.observed)
 
-    async def aperform(self, state: State) -> None:
+    def aperform(self, state: State) -> Awaitable[None]:
         """See `Effect`."""
-        await state.asettle(self.call_id, self.claims, self.taken, self.observed)
+        return state.asettle(self.call_id, self.claims, self.taken, self.observed)
 
 
 @dataclass(slots=True)
@@ -105,9 +107,9 @@ class Lift(Effect):
         """See `Effect`."""
         state.lift(self.key, self.cap, keep=self.keep)
 
-    async def aperform(self, state: State) -> None:
+    def aperform(self, state: State) -> Awaitable[None]:
         """See `Effect`."""
-        await state.alift(self.key, self.cap, keep=self.keep)
+        return state.alift(self.key, self.cap, keep=self.keep)
 
 
 @dataclass(slots=True)
@@ -120,11 +122,11 @@ class Sleep(Effect):
         """See `Effect`."""
         time.sleep(self.seconds)
 
-    async def aperform(self, state: State) -> None:
+    def aperform(self, state: State) -> Awaitable[None]:
         """See `Effect`."""
         import asyncio
 
-        await asyncio.sleep(self.seconds)
+        return asyncio.sleep(self.seconds)
 
 
 @dataclass(slots=True)
@@ -138,9 +140,9 @@ class Pause(Sleep):
         """See `Effect`."""
         state.pause(self.call_id, self.seconds, most=self.most)
 
-    async def aperform(self, state: State) -> None:
+    def aperform(self, state: State) -> Awaitable[None]:
         """See `Effect`."""
-        await state.apause(self.call_id, self.seconds, most=self.most)
+        return state.apause(self.call_id, self.seconds, most=self.most)
 
 
 @dataclass(slots=True)

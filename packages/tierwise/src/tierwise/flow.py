@@ -173,9 +173,11 @@ class Attempt:
     def setting(self, name: Literal["temperature", "seed", "max_output_tokens"]) -> Any:
         """The setting that holds for this call: the attempt's own, else the smaller or nearer of task and model."""
         if name == "max_output_tokens":
-            caps = (self.task.max_output_tokens, self.model.max_output_tokens, self.output_cap)
-            given = [cap for cap in caps if cap is not None]
-            return min(given) if given else None
+            longest = self.task.max_output_tokens
+            for cap in (self.model.max_output_tokens, self.output_cap):
+                if cap is not None and (longest is None or cap < longest):
+                    longest = cap
+            return longest
         own = self.temperature if name == "temperature" else self.seed
         return own if own is not None else getattr(self.model, name)
 

@@ -41,7 +41,7 @@ from tierwise.task import Task
 from tierwise.values import evolve
 
 if TYPE_CHECKING:
-    from tierwise.limits.retry import Retries, Retry
+    from tierwise.limits.retry import Retry
 
 __all__ = ["MOST_CALLS", "Admitted", "Run", "Ticket", "commits"]
 
@@ -101,7 +101,7 @@ class Run:
         self._deadline = deadline = Deadline(task.deadline, clock)
         # Nothing in a run refers back to it: so it is gone when it is done, and leaves the garbage collector no work.
         self._limits = Limits(limits, state, self.run_id, pricing, on_state_loss, deadline, self.record.take)
-        self._retries = None if retry is None else _retries(retry)
+        self._retries = None if retry is None else retry.of_run()
         self._max_calls = max_calls
         self._calls = count(1)
         self._clock = clock
@@ -319,12 +319,6 @@ class Run:
             self.remaining()
         except DeadlineError as late:
             raise late from cause
-
-
-def _retries(retry: Retry) -> Retries:
-    from tierwise.limits.retry import Retries
-
-    return Retries(retry)
 
 
 def _repaired(outcome: Outcome) -> Outcome:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, get_args
 
 from tierwise.errors import (
     AuthenticationError,
@@ -17,15 +17,14 @@ from tierwise.errors import (
     UnavailableError,
 )
 from tierwise.flow import INTERRUPTED, Outcome
-from tierwise.ids import fraction
+from tierwise.ids import fraction, new_id
 from tierwise.limits.base import Call, Limit
-from tierwise.state import Circuit, Claim, Denied, Signal, Taken
+from tierwise.state import Circuit, Claim, Denied, Health, Signal, Taken
 
 if TYPE_CHECKING:
     from tierwise.backends.base import Backend
     from tierwise.fleet.model import ModelSpec
     from tierwise.state import State
-    from tierwise.state.claims import Health
 
 __all__ = ["CircuitBreaker"]
 
@@ -36,7 +35,9 @@ _MOST_ASKED = 86_400.0
 """Seconds: what a provider asks for beyond that is a slip, and would never be looked at again."""
 
 _MOST_KNOWN = 1_000
-"""The most ways to a model whose keys are remembered."""
+"""The most ways to a model whose circuits are remembered."""
+
+_SIGNALS: Mapping[Health, Signal] = {health: Signal(health) for health in get_args(Health)}
 
 
 class CircuitBreaker(Limit):
@@ -89,27 +90,23 @@ class CircuitBreaker(Limit):
         self._probe = probe
         self._model_prefix = f"circuit:{name}:model:"
         self._credential_prefix = f"circuit:{name}:credential:"
-        self._known: dict[tuple[str, str | None, str | None], tuple[str, ...]] = {}
+        self._known: dict[tuple[str, str | None, str | None], tuple[Circuit, ...]] = {}
 
     def claims(self, call: Call) -> Sequence[Claim]:
         """See `Limit`."""
-        spread = 1 + _SPREAD * fraction(call.call_id)
-        return [
-            Circuit(key, self._failures, self._cooldown * spread, self._longest * spread, self._probe)
-            for key in self._keys(call.attempt.model, call.backend)
-        ]
+        return self._circuits(call.attempt.model, call.backend)
 
     def taken(self, claim: Claim, outcome: Outcome, call: Call) -> Taken:
         """See `Limit`."""
         error = outcome.error
         if claim.key.startswith(self._credential_prefix):
             refused = isinstance(error, AuthenticationError)
-            return Signal("down" if refused else "good" if error is None and _answered(outcome) else "unknown")
+            return _SIGNALS["down" if refused else "good" if error is None and _answered(outcome) else "unknown"]
         if error is None:
-            return Signal(_health_of_answer(outcome))
+            return _SIGNALS[_health_of_answer(outcome)]
         if isinstance(error, AuthenticationError):
             # Without a fingerprint of the credential nobody can tell whose it is: the model alone is left alone.
-            return Signal("down" if call.backend.credential(call.attempt.model) is None else "unknown")
+            return _SIGNALS["down" if call.backend.credential(call.attempt.model) is None else "unknown"]
         asked = error.retry_after if isinstance(error, BackendError) else None
         health = _health_of_error(error, outcome, call.backend)
         return Signal(health, retry_after=None if asked is None else min(asked, _MOST_ASKED))
@@ -130,18 +127,23 @@ class CircuitBreaker(Limit):
 
     def rest(self, model: ModelSpec, backend: Backend, state: State) -> float | None:
         """See `Limit`."""
-        waits = [state.open_for(key) for key in self._keys(model, backend)]
+        waits = [state.open_for(circuit.key) for circuit in self._circuits(model, backend)]
         return max((wait for wait in waits if wait is not None), default=None)
 
-    def _keys(self, model: ModelSpec, backend: Backend) -> Sequence[str]:
+    def _circuits(self, model: ModelSpec, backend: Backend) -> tuple[Circuit, ...]:
         """The circuits on the way to a model: its own, and its credential's where that is known."""
         way = model.id, backend.place(model), backend.credential(model)
-        keys = self._known.get(way)
-        if keys is None:
+        known = self._known.get(way)
+        if known is None:
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()
-            keys = self._known[way] = self._keys_of(model.provider, *way)
-        return keys
+            spread = 1 + _SPREAD * fraction(new_id())
+            cooldown, longest = self._cooldown * spread, self._longest * spread
+            known = self._known[way] = tuple(
+                Circuit(key, self._failures, cooldown, longest, self._probe)
+                for key in self._keys_of(model.provider, *way)
+            )
+        return known
 
     def _keys_of(self, provider: str, model: str, place: str, credential: str | None) -> tuple[str, ...]:
         from hashlib import blake2b

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import ROUND_CEILING, Decimal
+from decimal import Decimal
+from math import ceil
 from typing import NamedTuple, TypeAlias
 
 from tierwise.errors import UnpricedError
@@ -12,7 +13,7 @@ from tierwise.limits.base import Call
 
 __all__ = ["NANO", "Estimate", "Rates", "as_usd", "cost", "nano", "rates"]
 
-NANO = 1_000_000_000
+NANO = Decimal(1_000_000_000)
 """Nano-dollars of a dollar."""
 
 _MILLION = 1_000_000
@@ -69,7 +70,7 @@ def _chosen(call: Call, estimate: Mapping[str, Price]) -> Price | None:
 
 def nano(usd: Decimal) -> int:
     """Whole nano-dollars, rounded up."""
-    return int((usd * NANO).to_integral_value(ROUND_CEILING))
+    return ceil(usd * NANO)
 
 
 def as_usd(amount: int) -> Decimal:

@@ -57,17 +57,21 @@ class Retry:
             if not 0 <= value < math.inf:
                 raise ConfigError(f"{setting}={value!r} must be zero or more, and finite", setting=setting, value=value)
 
+    def of_run(self) -> Retries:
+        """The retries of one run, none of which is made yet."""
+        return Retries(self)
+
 
 class Retries:
     """The retries of one run.
 
     Args:
-        retry: What bounds them; none are made without it.
+        retry: What bounds them.
     """
 
-    def __init__(self, retry: Retry | None) -> None:
+    def __init__(self, retry: Retry) -> None:
         self._retry = retry
-        self._left = 0 if retry is None else retry.total
+        self._left = retry.total
         self._lock = threading.Lock()
 
     def pause(self, outcome: Outcome, *, repeated: int, left: float | None) -> float | None:
@@ -79,7 +83,7 @@ class Retries:
             left: Seconds that are left of the deadline.
         """
         retry, error = self._retry, outcome.error
-        if retry is None or error is None or not _passes(error):
+        if error is None or not _passes(error):
             return None
         with self._lock:
             self._left -= repeated

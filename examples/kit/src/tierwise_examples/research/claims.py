@@ -57,6 +57,8 @@ class Claim:
     standing: Standing
     reason: str = ""
     """Why it is not supported, or why that is open."""
+    against: Lines | None = None
+    """A line of what was given that says much the same with other figures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,23 +73,34 @@ class Reader:
         """The claims of an answer; a sentence that says that the documents do not tell is none.
 
         Args:
-            text: The answer; `[1]` cites the first of the passages.
-            passages: What was given, in the order of their numbers.
+            text: The answer; with numbers in brackets.
+            passages: What was given: `[1]` cites the first sentence of the first.
         """
-        given = dict(enumerate(passages, start=1))
-        found = [(bare, cited) for bare, cited in _cited(text) if not is_not_told(bare)]
-        return [self._claim(number, bare, cited, given) for number, (bare, cited) in enumerate(found, start=1)]
+        numbered = dict(enumerate((p for p in passages for _ in p.sentences), start=1))
+        said = [(bare, cited) for bare, cited in _cited(text) if not is_not_told(bare)]
+        return [self._claim(number, bare, cited, numbered) for number, (bare, cited) in enumerate(said, start=1)]
 
-    def _claim(self, number: int, text: str, cited: Sequence[int], given: Mapping[int, Passage]) -> Claim:
-        passages = tuple(given[n] for n in dict.fromkeys(cited) if n in given)
-        for passage in passages:
+    def _claim(self, number: int, text: str, cited: Sequence[int], numbered: Mapping[int, Passage]) -> Claim:
+        given = list(dict.fromkeys(numbered.values()))
+        named = list(dict.fromkeys(numbered[n] for n in cited if n in numbered))
+        for passage in named:
             text = text.removeprefix(f"{as_data(passage.about)}: ")
+        passages = tuple(named or ([] if cited else self._quoted(text, given)))
         if not passages:
             reason = f"cites {cited}, which was not given" if cited else "cites nothing"
             return Claim(number, text, (), (), standing="unsupported", reason=reason)
         lines = tuple(_lines(text, passages))
         standing, reason = self._standing(text, passages, lines)
-        return Claim(number, text, passages, lines, standing=standing, reason=reason)
+        against = _against(text, lines, given)
+        return Claim(number, text, passages, lines, standing=standing, reason=reason, against=against)
+
+    def _quoted(self, text: str, given: Iterable[Passage]) -> list[Passage]:
+        """What a sentence repeats that cites nothing: small models copy a line and leave out its number."""
+        for passage in given:
+            standing, _ = self._standing(text, [passage], list(_lines(text, [passage])))
+            if standing == "supported":
+                return [passage]
+        return []
 
     def _standing(self, text: str, passages: Sequence[Passage], lines: Sequence[Lines]) -> tuple[Standing, str]:
         there = "\n".join(f"{p.about}\n{p.text}" for p in passages)
@@ -151,6 +164,21 @@ def _lines(text: str, passages: Iterable[Passage]) -> Iterator[Lines]:
         wanted -= held
     for passage, sentence in sorted(chosen, key=lambda pair: (pair[0].id, pair[1].first)):
         yield Lines(passage.file, sentence.first, sentence.last, sentence.text)
+
+
+def _against(text: str, lines: Sequence[Lines], given: Iterable[Passage]) -> Lines | None:
+    """A line that the claim does not stand on, and that says much the same with other figures."""
+    counted = figures(text)
+    words = content(text) - counted
+    if not counted or not words:
+        return None
+    own = {(line.file, line.first) for line in lines}
+    for passage in given:
+        for sentence in passage.sentences:
+            other = (passage.file, sentence.first) not in own and figures(sentence.text)
+            if other and not other & counted and len(words & content(sentence.text)) / len(words) >= _MUCH:
+                return Lines(passage.file, sentence.first, sentence.last, sentence.text)
+    return None
 
 
 def _held(sentence: Sentence) -> Set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel
@@ -12,6 +13,8 @@ from tierwise.schema import parse_output
 from tierwise.verifiers import Verifier
 
 from tierwise_examples.research import prompts
+from tierwise_examples.research.claims import Claim
+from tierwise_examples.research.passages import place
 from tierwise_examples.research.shapes import Queries, Relevant
 from tierwise_examples.research.words import content
 
@@ -22,6 +25,9 @@ __all__ = ["Evidence"]
 
 _HELPS = frozenset({"rewrite", "filter"})
 """Steps without which the answer is found too."""
+
+_PART = 2
+"""So many words of a question are a part of it."""
 
 Shape = TypeVar("Shape", bound=BaseModel)
 
@@ -93,7 +99,27 @@ class Evidence(Verifier):
         if not claims:
             # That nothing was found is no evidence that there is nothing: a higher tier looks again.
             return self.abstain("says that the documents do not tell", quotes=False)
+        contested = next((claim for claim in claims if claim.against is not None), None)
+        if contested is not None:
+            return self.reject(f"sentence {contested.number}: {contested.against} has other figures")
+        missed = self._missed(claims)
+        if missed:
+            return self.reject(f"{missed} says more of what is asked, and is not cited")
         return self.accept(f"{len(claims)} sentences stand on what they cite", quotes=False)
+
+    def _missed(self, claims: Sequence[Claim]) -> str:
+        """A sentence of a document that is not cited, with words of the question that no cited document has.
+
+        There is one where a question has two parts and the answer has one.
+        """
+        files = {line.file for claim in claims for line in claim.lines}
+        given = [(p.file, sentence) for p in self._inquiry.given for sentence in p.sentences]
+        known = content(" ".join(sentence.text for file, sentence in given if file in files))
+        lacking = content(self._inquiry.question) - known
+        for file, sentence in given:
+            if file not in files and len(content(sentence.text) & lacking) >= _PART:
+                return place(file, sentence.first, sentence.last)
+        return ""
 
 
 def typed(shape: type[Shape], outcome: Outcome) -> Shape | None:

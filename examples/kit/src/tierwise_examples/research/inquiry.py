@@ -82,7 +82,8 @@ class Inquiry:
             queries: What to search for beside the question's own words.
         """
         more = queries.queries if isinstance(queries, Queries) else queries
-        return self.corpus.search([self.question, *more], _SHOWN)
+        # The question weighs as much as all of them together: a small model's searches may be far off.
+        return self.corpus.search([*more, *[self.question] * max(1, len(more))], _SHOWN)
 
     def filter_prompt(self, passages: Sequence[Passage]) -> str:
         """Asks the small tier for `Relevant`: the numbers, from 1 on, of the passages that help."""
@@ -103,7 +104,7 @@ class Inquiry:
         return [pruned(p, self.question, 3) for n, p in enumerate(passages, start=1) if n in chosen]
 
     def answer_prompt(self, passages: Sequence[Passage]) -> str:
-        """Asks a higher tier for sentences, each of which cites one of the passages."""
+        """Asks a higher tier for a sentence, or several, each of which cites a sentence of the passages."""
         self.given = tuple(passages)
         return prompts.answer(self.question, passages)
 

@@ -45,7 +45,8 @@ class Passage:
     @property
     def text(self) -> str:
         """Its sentences in one line."""
-        return " ".join(sentence.text for sentence in self.sentences)
+        *before, last = (sentence.text for sentence in self.sentences)
+        return " ".join([*(text if text[-1] in ".!?:;" else f"{text};" for text in before), last])
 
     @property
     def first(self) -> int:

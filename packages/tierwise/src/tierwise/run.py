@@ -30,7 +30,7 @@ from tierwise.errors import (
 from tierwise.fleet.price import Cost
 from tierwise.fleet.pricing import Pricing
 from tierwise.flow import INTERRUPTED, Attempt, Outcome, Show
-from tierwise.ids import new_id, next_id
+from tierwise.ids import new_id
 from tierwise.ledger.base import Ledger
 from tierwise.ledger.rows import Row
 from tierwise.limits.base import Limit
@@ -206,8 +206,7 @@ class Run:
 
     def _admission(self, attempt: Attempt) -> Effects[Ticket | Outcome]:
         model, task = attempt.model, attempt.task
-        call = next(self._calls)
-        if call > self._max_calls:
+        if next(self._calls) > self._max_calls:
             raise TooManyCallsError(self._max_calls)
         if not model.may_see(task.trust):
             raise TrustError(

@@ -220,7 +220,7 @@ class Outcome:
     @property
     def repaired(self) -> bool:
         """True if a tool call was written as text and read out of there."""
-        return any(c.repaired for c in self.tool_calls)
+        return bool(self.tool_calls) and any(c.repaired for c in self.tool_calls)
 
     @property
     def ok(self) -> bool:

@@ -20,8 +20,9 @@ Standing: TypeAlias = Literal["supported", "open", "unsupported"]
 """What the words alone say: the cited lines hold the claim, may hold it, or do not."""
 
 _NOT_TOLD = re.compile(r"(?i)\b(?:documents?|passages?) (?:do|does)(?: not|n't) (?:tell|say|mention|specify|state)")
-_CITED = re.compile(r"\[\s*(\d+(?:\s*[,;]\s*\d+)*)\s*\]")
-_LATE = re.compile(r"([.!?])((?:\s*\[[\d\s,;]+\])+)")
+_CITED = re.compile(r"\[\s*(\d+(?:\s*[,;]\s*\d+)*)\s*\]|\((\d+)\)(?=[\s.!?]*$)")
+"""`[1]`, `[1, 2]`, and at the end of a sentence `(1)`."""
+_LATE = re.compile(r"([.!?])((?:\s*(?:\[[\d\s,;]+\]|\(\d+\)))+)")
 _NOT = frozenset({"not", "no", "never", "none", "nobody", "without", "cannot"})
 _MUCH, _LITTLE = 0.75, 0.35
 """Shares of a claim's words that stand in what it cites: from the first on it is supported, below the second not."""
@@ -146,7 +147,7 @@ def _cited(text: str) -> Iterator[tuple[str, list[int]]]:
 
 
 def _numbers(text: str) -> list[int]:
-    return [int(n) for match in _CITED.finditer(text) for n in re.findall(r"\d+", match[1])]
+    return [int(n) for match in _CITED.finditer(text) for n in re.findall(r"\d+", match[0])]
 
 
 def _lines(text: str, passages: Iterable[Passage]) -> Iterator[Lines]:

@@ -61,9 +61,7 @@ class Report:
         return tuple(dict.fromkeys(str(lines) for claim in self.supported for lines in claim.lines))
 
     def __str__(self) -> str:
-        said = [f"{claim.text} [{', '.join(map(str, claim.lines))}]{_but(claim)}" for claim in self.supported] or [
-            NOT_TOLD
-        ]
+        said = [_cited(claim) for claim in self.supported] or [NOT_TOLD]
         said += [f"Flagged: {claim.text} ({why})" for claim, why in self.flagged]
         said += [f"Dropped: {claim.text} ({why})" for claim, why in self.dropped]
         return "\n".join(said)

@@ -19,16 +19,16 @@ from tierwise_examples.trials import Trial, cases_of, tried
 AGENTS = Path(__file__).parent / "agents"
 CODING = AGENTS / "coding-plain"
 SOURCE = '''```python
-def shipping(amount: int) -> int:
-    """The cost of shipping for a basket of this amount. From FREE_SHIPPING_FROM on it is free."""
+def average(ratings: list[int]) -> float:
+    """The average of all ratings, with one digit; 0.0 where nobody has rated yet."""
     return {value}
 ```'''
-RIGHT = SOURCE.format(value="0 if amount >= FREE_SHIPPING_FROM else SHIPPING")
-WRONG = SOURCE.format(value="SHIPPING")
+RIGHT = SOURCE.format(value="round(sum(ratings) / max(1, len(ratings)), 1)")
+WRONG = SOURCE.format(value="0.0")
 
 
-def told(cause: str = "it compares wrongly", **patches: Answer) -> Script:
-    plan = Plan(file="pricing.py", function="shipping", cause=cause)
+def told(cause: str = "it divides by zero", **patches: Answer) -> Script:
+    plan = Plan(file="reviews.py", function="average", cause=cause)
     return {PLAN: plan, **{(PATCH, tier): patch for tier, patch in patches.items()}}
 
 
@@ -42,7 +42,7 @@ def trial(**fields: Any) -> Trial:
 def test_an_agent_is_tried_on_the_ladder_and_on_its_top_tier_alone() -> None:
     with scripted(told(code=WRONG, large=RIGHT)) as script:
         routed, alone = measured([CODING], script.ladder, cases=1)
-    assert (routed.example, routed.case, routed.way) == ("coding-plain", "01-free-shipping", "routed")
+    assert (routed.example, routed.case, routed.way) == ("coding-plain", "01-first-review", "routed")
     assert routed.solved
     assert routed.calls == {"code": 1, "large": 2}
     assert alone.solved
@@ -144,7 +144,7 @@ def test_the_command_line_runs_agents_and_writes_the_table(tmp_path: Path, capsy
     figures, page = tmp_path / "new" / "ci.json", tmp_path / "README.md"
     page.write_text("before\n<!-- measured -->\nold\n<!-- end of measured -->\nafter\n")
     main(["run", "--form", "ci", "--json", str(figures), str(CODING)])
-    assert "coding-plain 01-free-shipping (routed, 2 code," in capsys.readouterr().out
+    assert "coding-plain 01-first-review (routed, 2 code," in capsys.readouterr().out
     assert json.loads(figures.read_text())["models"] == {
         "small": "ollama:scripted-small",
         "code": "ollama:scripted-code",

@@ -105,9 +105,7 @@ def test_links_and_pipes_are_not_copied(sandbox: Sandbox, repository: Path, tmp_
         assert sorted(path.name for path in workspace.root.iterdir()) == ["code_.py", "test_code.py"]
 
 
-def test_a_file_that_becomes_a_link_is_not_written_through(
-    sandbox: Sandbox, repository: Path, tmp_path: Path
-) -> None:
+def test_a_file_that_becomes_a_link_is_not_written_through(sandbox: Sandbox, repository: Path, tmp_path: Path) -> None:
     secret = tmp_path / "secret.py"
     secret.write_text((repository / "code_.py").read_text())
     with Workspace.copy(repository, sandbox) as workspace:

@@ -84,7 +84,9 @@ def _told(workspace: Workspace, failure: Failure) -> str:
 
 
 def _code(workspace: Workspace, plan: Plan) -> str:
-    """The function that a plan names, with the constants and fields that it uses; the whole file if there is none."""
+    """The function that a plan names, with the constants that it uses; the whole file if it has no such function."""
+    if plan.file not in workspace.files():
+        return f"# There is no file {plan.file}."
     source = workspace.read(plan.file)
     found = find(source, plan.function)
     if found is None:

@@ -213,7 +213,7 @@ class Run:
                 f"{model.id} (trust {model.trust or 'any'!r}) may not see a task with trust={task.trust!r}"
             )
         backend = self._backends.get(model)
-        call_id, at = next_id(self.run_id, call), time.time()
+        call_id, at = new_id(), time.time()
         self.remaining()  # nothing is set aside where no time is left
         row = self.record.asked(attempt, call_id, at)
         try:

@@ -38,7 +38,6 @@ TierwiseError
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -123,6 +122,8 @@ class UnknownNameError(ConfigError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str], *, where: str = "") -> None:
         self.known = tuple(known)
+        import difflib
+
         near = difflib.get_close_matches(name, self.known, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(map(repr, self.known)) or 'none'}"
         super().__init__(f"{where + ': ' if where else ''}unknown {kind} {name!r}{hint}", setting=kind, value=name)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, closing, contextmanager
 from copy import copy
 from dataclasses import replace
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tierwise import drive
@@ -37,6 +37,8 @@ from tierwise.task import Prompt, Task
 from tierwise.verifiers.default import free_verifier
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tierwise.backends.base import Backend
     from tierwise.limits import Budget, BudgetScope, Retry, Spending
 
@@ -323,7 +325,7 @@ def _memory() -> State:
 def _ledger(value: Ledger | str | Path | None) -> Ledger:
     if value is None:
         return MemoryLedger()
-    if isinstance(value, str | Path):
+    if isinstance(value, str | os.PathLike):
         from tierwise.ledger.sqlite import SQLiteLedger
 
         return SQLiteLedger(value)

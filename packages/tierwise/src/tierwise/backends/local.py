@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 __all__ = ["is_cloud", "is_loopback", "runs_here"]
 
 
@@ -14,6 +12,7 @@ def is_loopback(url: str) -> bool:
         url: The server's address, with or without a scheme.
     """
     import ipaddress
+    from urllib.parse import urlsplit
 
     try:
         name = urlsplit(url if "://" in url else f"//{url}").hostname or ""
@@ -42,6 +41,7 @@ def runs_here(url: str, model: str) -> bool:
 
 
 def _has_proxy(url: str) -> bool:
+    from urllib.parse import urlsplit
     from urllib.request import getproxies, proxy_bypass
 
     proxies = getproxies()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from difflib import get_close_matches
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -105,6 +104,8 @@ def installed(provider: str, **options: Any) -> Backend:
 
 def _needing(model: ModelSpec) -> str:
     """What needs a package: the model, or its provider where that may be a slip: `qwen3:4b`, `olama:qwen3:4b`."""
+    from difflib import get_close_matches
+
     from tierwise.fleet.discovery import KEYS
 
     known = ("ollama", *KEYS, *_installed())

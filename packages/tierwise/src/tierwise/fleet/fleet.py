@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from tierwise.errors import ConfigError, UnknownNameError
 from tierwise.fleet.model import ModelSpec
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["Fleet", "Tier"]
 

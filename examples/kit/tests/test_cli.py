@@ -10,7 +10,7 @@ from tierwise.errors import ConfigError, TooManyCallsError
 from tierwise_examples.cli import ended
 from tierwise_examples.coding import main as mend
 from tierwise_examples.coding import prompts
-from tierwise_examples.coding.bugs import find_bug
+from tierwise_examples.coding.bugs import seeded_bugs
 from tierwise_examples.research import Inquiry, Report
 from tierwise_examples.research import main as ask
 from tierwise_examples.scripted import scripted
@@ -26,8 +26,9 @@ ANSWERS = {prompts.PLAN: PLAN, prompts.PATCH: PATCH}
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    """The easiest bug, as a user's repository."""
-    return Path(shutil.copytree(find_bug("01").path, tmp_path / "shop"))
+    """A seeded bug, as a user's repository."""
+    (bug,) = (bug for bug in seeded_bugs() if bug.name.endswith("-free-shipping"))
+    return Path(shutil.copytree(bug.path, tmp_path / "shop"))
 
 
 def fixing(shown: pytest.CaptureFixture[str], *words: str, answers: dict[str, str] = ANSWERS) -> str:

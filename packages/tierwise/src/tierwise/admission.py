@@ -49,8 +49,8 @@ class Held:
     """What is set aside for one call."""
 
     call: Call
-    claims: list[Claim]
-    owners: list[tuple[Limit, Sequence[Claim]]]
+    claims: Sequence[Claim]
+    owners: Sequence[tuple[Limit, Sequence[Claim]]]
     """The limits that made them, in the same order."""
     output_cap: int | None = None
     """The longest answer that was set aside for, where nothing else bounds it."""
@@ -144,13 +144,14 @@ class Limits:
         tokens, caches = measured(attempt.task)
         bound = attempt.setting("max_output_tokens")
         call = Call(attempt, call_id, self.run_id, at, self.pricing, tokens, backend, bound, caches)
-        held = Held(call, [], [])
+        claims: list[Claim] = []
+        owners: list[tuple[Limit, Sequence[Claim]]] = []
         for limit in self.limits:
-            claims = limit.claims(call)
-            if claims:
-                held.claims += claims
-                held.owners.append((limit, claims))
-        return held if held.claims else None
+            own = limit.claims(call)
+            if own:
+                claims += own
+                owners.append((limit, own))
+        return Held(call, claims, owners) if claims else None
 
     def settle(self, held: Held | None, call_id: str, outcome: Outcome, observed: Observed | None) -> Effects[None]:
         """Replaces what was set aside by what the call took.
@@ -263,10 +264,11 @@ def _taken(held: Held, outcome: Outcome) -> tuple[list[Taken], Exception | None]
     """What the call took of each claim; and the error of a limit that cannot tell, to be raised when all is settled."""
     taken: list[Taken] = []
     broken: Exception | None = None
+    call = held.call
     for limit, claims in held.owners:
         for claim in claims:
             try:
-                taken.append(limit.taken(claim, outcome, held.call))
+                taken.append(limit.taken(claim, outcome, call))
             except Exception as error:  # noqa: BLE001 - see above
                 taken.append(None)
                 broken = error

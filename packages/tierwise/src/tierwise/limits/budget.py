@@ -154,13 +154,15 @@ class Budget(Limit):
             session: The session.
             tag: The tag, where the budget counts each by itself.
         """
-        if self._window is not None:
-            own = self._named(at, self._window)
-        elif self._per == "session":
-            own = session or ""
-        else:
-            own = "" if self._per == "total" else run
+        own = self._whose(at, run, session)
         return f"{tag}:{own}" if tag is not None and self._tag is not None else own
+
+    def _whose(self, at: float, run: str, session: str | None) -> str:
+        if self._window is not None:
+            return self._named(at, self._window)
+        if self._per == "session":
+            return session or ""
+        return "" if self._per == "total" else run
 
     def _scopes(self, call: Call) -> Sequence[str]:
         """The accounts that a call is counted on."""
@@ -169,7 +171,7 @@ class Budget(Limit):
             return ()
         run = call.call_id if self._per == "call" else call.run_id
         if self._tag is None:
-            return (self.scope(call.at, run=run, session=task.session),)
+            return (self._whose(call.at, run, task.session),)
         wanted = self._tag
         tags = sorted(t for t in task.tags if t == wanted or (wanted.endswith(":") and t.startswith(wanted)))
         return [self.scope(call.at, run=run, session=task.session, tag=tag) for tag in tags]

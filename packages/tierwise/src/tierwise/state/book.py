@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Sequence
+from math import inf
 from operator import attrgetter
 from typing import Any, TypeAlias, TypeVar, cast
 
@@ -72,6 +73,8 @@ class SQLiteBook:
         self._records: dict[_Place, Record | None] = {}
         self._bodies: dict[_Place, str | None] = {}
         """What the file holds of them."""
+        self.soonest = -inf
+        """See `Book`. Only the file knows, so that it is always asked."""
         self.shelves = {claim: _Shelf(self, kind) for claim, kind in KEPT.items()}
         """See `Book`."""
 

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import Any, TypeVar
 
 from tierwise.state import rules
@@ -63,7 +64,7 @@ class MemoryState(State):
         with self._lock:
             now = self._clock()
             self._book.forget(now)
-            said = rules.reserve(self._book, now, call_id, claims, lease=lease, least=least, most=most, wait=wait)
+            said = rules.reserve(self._book, now, call_id, claims, lease, least, most, wait)
             if isinstance(said, Denied):
                 if wait and any(isinstance(claim, Turn) for claim in claims):
                     self._alarms.set(call_id, until_freed=isinstance(claims[said.index], Slot))
@@ -227,6 +228,10 @@ class _MemoryBook:
         """See `Book`."""
         self.leases: list[tuple[float, str]] = []
         """A heap. It may name calls that were settled since."""
+        self.soonest = inf
+        """See `Book`."""
+        self._crowded = _MOST
+        """How long it is when it is looked through for them."""
         self._due: list[tuple[float, int, type[Record], str]] = []
         """A heap of when to look whether a record may be forgotten, with a number that tells entries apart."""
         self._timed: dict[type[Any], set[str]] = {kind: set() for kind in self.records}
@@ -243,26 +248,31 @@ class _MemoryBook:
         self.records[kind][key] = record
         if type(record) is Held and not record.lapsed:
             heapq.heappush(self.leases, (record.expires, key))
+            if record.expires < self.soonest:
+                self.soonest = record.expires
+            if len(self.leases) > self._crowded:
+                self._tidy()
         elif record.until is not None and key not in self._timed[kind]:
             self._watch(kind, key, record.until)
 
     def drop(self, kind: type[Record], key: str) -> None:
         """See `Book`."""
         self.records[kind].pop(key, None)
-        if kind is Held and len(self.leases) > 2 * len(self.held) + _MOST:
-            self.leases = [(held.expires, call_id) for call_id, held in self.held.items() if not held.lapsed]
-            heapq.heapify(self.leases)
+
+    def _tidy(self) -> None:
+        self.leases = [(held.expires, call_id) for call_id, held in self.held.items() if not held.lapsed]
+        heapq.heapify(self.leases)
+        self._crowded = 2 * len(self.leases) + _MOST
 
     def lapsed(self, now: float) -> Sequence[tuple[str, Held]]:
         """See `Book`."""
-        if not self.leases or self.leases[0][0] > now:
-            return ()
         found: list[tuple[str, Held]] = []
         while self.leases and self.leases[0][0] <= now and len(found) < _MOST:
             _, call_id = heapq.heappop(self.leases)
             held = self.held.get(call_id)
             if held is not None and not held.lapsed and held.expires <= now:
                 found.append((call_id, held))
+        self.soonest = self.leases[0][0] if self.leases else inf
         return found
 
     def forget(self, now: float) -> None:

@@ -146,6 +146,11 @@ class Book(Protocol):
         ...
 
     @property
+    def soonest(self) -> float:
+        """When the next lease is over, or earlier."""
+        ...
+
+    @property
     def shelves(self) -> Mapping[type[Claim], Shelf]:
         """What is kept of claims, by their kind. An empty one may be false."""
         ...

@@ -38,14 +38,14 @@ def reserve(
     now: float,
     call_id: str,
     claims: Sequence[Claim],
-    *,
     lease: float,
     least: int,
     most: int,
-    wait: float = 0.0,
+    wait: float,
 ) -> Granted | Denied:
     """See `State.reserve`."""
-    sweep(book, now)
+    if book.soonest <= now:
+        sweep(book, now)
     held = book.load(Held, call_id)
     if held is not None and not held.lapsed:
         return Granted(held.units, probe=bool(held.probes))
@@ -91,7 +91,8 @@ def _judged(
 
 def settle(book: Book, now: float, call_id: str, claims: Sequence[Claim], taken: Sequence[Taken]) -> None:
     """See `State.settle`."""
-    sweep(book, now)
+    if book.soonest <= now:
+        sweep(book, now)
     held = book.load(Held, call_id)
     if held is None:
         leave(book, call_id, claims, served=False)
@@ -227,7 +228,9 @@ def _occupy(book: Book, now: float, call_id: str, claim: Slot, known: Places | N
     places = known or Places()
     places.holders.append(call_id)
     held.places.append(claim.key)
-    places.until = max(places.until or 0.0, held.expires + IDLE)
+    until = held.expires + IDLE
+    if places.until is None or places.until < until:
+        places.until = until
     if known is None:
         book.add(claim.key, places)
 
@@ -256,6 +259,8 @@ def _early(now: float, index: int, claim: Rate, bucket: Bucket | None, others: B
     if amount > burst:
         return Denied(index, cap=burst)  # it would never go, however long it waits
     ahead, wanted = others
+    if not wanted and (bucket is None or bucket.full_at <= now):
+        return None
     full_at = now if bucket is None or bucket.full_at < now else bucket.full_at
     late = full_at + (wanted.get(key, 0) + amount - burst) * period / limit - now
     return Denied(index, retry_after=late, cap=limit, ahead=ahead) if late > TICK else None
@@ -316,22 +321,22 @@ def _probe(book: Book, now: float, call_id: str, claim: Circuit, breaker: Breake
 
 def _learn(book: Book, now: float, call_id: str, claim: Circuit, took: Taken, held: Held) -> None:
     known = book.load(Breaker, claim.key)
-    signal = took if isinstance(took, Signal) else _SILENCE
-    pause = signal.retry_after or 0.0
-    if known is None and signal.health in ("good", "unknown") and pause <= 0:
+    health, asked = took if isinstance(took, Signal) else _SILENCE
+    pause = asked or 0.0
+    if known is None and health in ("good", "unknown") and pause <= 0:
         return
     breaker = known or Breaker()
     probed, closed = claim.key in held.probes, breaker.open_until is None
     if probed and breaker.probe == call_id:
         breaker.probe = None
-    if signal.health == "good" and (probed or closed):
+    if health == "good" and (probed or closed):
         book.drop(Breaker, claim.key)
         return
-    if signal.health == "bad":
+    if health == "bad":
         breaker.failures += 1
     # A failed call that began before the circuit opened says nothing new of it.
-    failed = signal.health == "bad" and (probed or (closed and breaker.failures >= claim.failures))
-    if failed or signal.health == "down":
+    failed = health == "bad" and (probed or (closed and breaker.failures >= claim.failures))
+    if failed or health == "down":
         breaker.openings += int(probed or closed)
         pause = max(pause, min(claim.cooldown * 2 ** min(breaker.openings - 1, 32), claim.longest))
     if pause > 0:

@@ -180,7 +180,7 @@ def _reserving(
 ) -> Work[Granted | Denied]:
     def reserve(book: SQLiteBook, now: float) -> Granted | Denied:
         book.forget(now)
-        return rules.reserve(book, now, storable(call_id), claims, lease=lease, least=least, most=most, wait=wait)
+        return rules.reserve(book, now, storable(call_id), claims, lease, least, most, wait)
 
     return reserve
 

@@ -18,7 +18,8 @@ from tierwise.testing.redis import RedisServer
 __all__ = ["KINDS", "ON_REDIS", "added"]
 
 KINDS = ("sync", "async", "stream")
-ON_REDIS = "all three, and Retry, on Redis"
+ALL = "all four: Budget, CircuitBreaker, RateLimit, Retry"
+ON_REDIS = f"{ALL}, on Redis"
 ROUNDS, WARM = 3_000, 300
 
 FLEET = Fleet([Tier("small", replace(SMALL, price=Price("0.1", "0.4"))), Tier("large", LARGE)])
@@ -31,7 +32,7 @@ IN_MEMORY = {
     "Budget": [BUDGET],
     "CircuitBreaker": [CIRCUITS],
     "RateLimit": [RATES],
-    "all three, and Retry": [BUDGET, CIRCUITS, RATES],
+    ALL: [BUDGET, CIRCUITS, RATES],
 }
 
 

@@ -99,13 +99,13 @@ def calls(console: Console, ours: Medians, rivals: dict[str, Medians | None]) ->
 
 
 def limits(console: Console) -> None:
-    """Prints what limits add to a routed call."""
-    table = Table(title="What limits add to a routed call, microseconds (median)", title_justify="left")
+    """Prints what limits add to a routed call: p50 of the differences of pairs, made in turns."""
+    table = Table(title="Added by limits to a routed call, microseconds (p50)", title_justify="left")
     for column in ("", *KINDS):
         table.add_column(column, justify="left" if not column else "right")
     rows = dict(added())
     for label, medians in rows.items():
-        table.add_row(label, *(f"{median:,.0f}" for median in medians))
+        table.add_row(label, *(f"{median:,.1f}" for median in medians))
     console.print(table)
     if ON_REDIS not in rows:
         console.print("limits on Redis are not measured: there is no redis-server on the PATH")

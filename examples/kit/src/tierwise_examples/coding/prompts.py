@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 
 from tierwise_examples.coding.source import constants, definitions, find
 from tierwise_examples.coding.testrun import Failure, TestRun
+from tierwise_examples.coding.tools import ERROR
 from tierwise_examples.coding.workspace import Workspace
 
 __all__ = ["LOOK", "PATCH", "PLAN", "Plan", "look_prompt", "patch_prompt", "plan_prompt"]
@@ -46,10 +47,7 @@ def plan_prompt(workspace: Workspace, failure: TestRun) -> str:
 
 def look_prompt(plan: Plan) -> str:
     """Asks for one call of a tool."""
-    return (
-        f"{LOOK}\n\nThe bug is probably in the function {plan.function} of the file {plan.file}.\n"
-        f"Call read_function with the file and the function's name."
-    )
+    return f'{LOOK}\n\nFor example: read_function(file="{plan.file}", name="{plan.function}")'
 
 
 def patch_prompt(workspace: Workspace, failure: TestRun, plan: Plan, evidence: str) -> str:
@@ -63,7 +61,8 @@ def patch_prompt(workspace: Workspace, failure: TestRun, plan: Plan, evidence: s
     """
     code = _code(workspace, plan)
     seen = textwrap.dedent(evidence).strip()[:_MOST_EVIDENCE]
-    beside = f"Beside it:\n\n{seen}\n\n" if seen and seen not in code else ""
+    # What tells nothing new does harm: a small model loses its way over it.
+    beside = f"Beside it:\n\n{seen}\n\n" if seen and seen not in code and not seen.startswith(ERROR) else ""
     return (
         f"{PATCH}\n\n```python\n{code}\n```\n\n{beside}{_failing(workspace, failure)}\n\n"
         "Write the corrected function in one Python block."

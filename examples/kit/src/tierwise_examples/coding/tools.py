@@ -7,7 +7,10 @@ from collections.abc import Callable
 from tierwise_examples.coding.source import find, lines
 from tierwise_examples.coding.workspace import Workspace, WorkspaceError
 
-__all__ = ["toolbox"]
+__all__ = ["ERROR", "toolbox"]
+
+ERROR = "Error:"
+"""How the answer to a wrong call begins."""
 
 _MOST = 1_500
 """Characters of an answer."""
@@ -34,9 +37,9 @@ def toolbox(workspace: Workspace) -> list[Callable[..., str]]:
         try:
             source = workspace.read(file)
         except WorkspaceError as error:
-            return f"Error: {error}"
+            return f"{ERROR} {error}"
         found = find(source, name)
-        return _short(found.text(source)) if found else f"Error: {file} has no function {name!r}"
+        return _short(found.text(source)) if found else f"{ERROR} {file} has no function {name!r}"
 
     def grep(pattern: str) -> str:
         """Find the lines that contain a text.

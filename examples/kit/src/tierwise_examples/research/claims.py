@@ -23,6 +23,8 @@ _NOT_TOLD = re.compile(r"(?i)\b(?:documents?|passages?) (?:do|does)(?: not|n't) 
 _CITED = re.compile(r"\[\s*(\d+(?:\s*[,;]\s*\d+)*)\s*\]|\((\d+)\)(?=[\s.!?]*$)")
 """`[1]`, `[1, 2]`, and at the end of a sentence `(1)`."""
 _LATE = re.compile(r"([.!?])((?:\s*(?:\[[\d\s,;]+\]|\(\d+\)))+)")
+_ASIDE = re.compile(r"\([^()]*\)")
+"""A sentence in brackets: models name a document so."""
 _NOT = frozenset({"not", "no", "never", "none", "nobody", "without", "cannot"})
 _MUCH, _LITTLE = 0.75, 0.35
 """Shares of a claim's words that stand in what it cites: from the first on it is supported, below the second not."""
@@ -95,12 +97,12 @@ class Reader:
         against = _against(text, lines, given)
         return Claim(number, text, passages, lines, standing=standing, reason=reason, against=against)
 
-    def _quoted(self, text: str, given: Iterable[Passage]) -> list[Passage]:
+    def _quoted(self, text: str, given: Sequence[Passage]) -> Sequence[Passage]:
         """What a sentence repeats that cites nothing: small models copy a line and leave out its number."""
-        for passage in given:
-            standing, _ = self._standing(text, [passage], list(_lines(text, [passage])))
+        for passages in [*([passage] for passage in given), given]:
+            standing, _ = self._standing(text, passages, list(_lines(text, passages)))
             if standing == "supported":
-                return [passage]
+                return passages
         return []
 
     def _standing(self, text: str, passages: Sequence[Passage], lines: Sequence[Lines]) -> tuple[Standing, str]:
@@ -142,7 +144,7 @@ def _cited(text: str) -> Iterator[tuple[str, list[int]]]:
         for sentence in sentences_of(_LATE.sub(r"\2\1", line) if not opening else line):
             numbers = _numbers(sentence) or opened
             bare = re.sub(r"\s+([.,;:!?])", r"\1", " ".join(_CITED.sub(" ", sentence).split()))
-            if content(bare):
+            if content(bare) and not _ASIDE.fullmatch(bare):
                 yield "".join(filter(str.isprintable, bare)), numbers
 
 

@@ -82,8 +82,10 @@ class Inquiry:
             queries: What to search for beside the question's own words.
         """
         more = queries.queries if isinstance(queries, Queries) else queries
-        # The question weighs as much as all of them together: a small model's searches may be far off.
-        return self.corpus.search([*more, *[self.question] * max(1, len(more))], _SHOWN)
+        # A small model's searches may be far off: the question weighs as much as all of them, and its best stays first.
+        best = self.corpus.search([self.question], 1)
+        found = self.corpus.search([*more, *[self.question] * max(1, len(more))], _SHOWN)
+        return [*best, *(passage for passage in found if passage not in best)][:_SHOWN]
 
     def filter_prompt(self, passages: Sequence[Passage]) -> str:
         """Asks the small tier for `Relevant`: the numbers, from 1 on, of the passages that help."""

@@ -29,7 +29,20 @@ from tierwise.strategies import (
 )
 from tierwise.testing import HANG, ScriptedBackend, Step, Stream
 
-from .driving import DOWN, FLEET, Counting, Driver, ReturnsFailure, Stop, every_driver, every_stream, gate, router, sure
+from .driving import (
+    DOWN,
+    FLEET,
+    Counting,
+    Driver,
+    ReturnsFailure,
+    Stop,
+    every_driver,
+    every_stream,
+    gate,
+    nothing_is_held,
+    router,
+    sure,
+)
 
 # Contexts, threads and loops.
 
@@ -64,6 +77,32 @@ def test_calls_of_a_sync_batch_run_at_once() -> None:
     backend = ScriptedBackend({"*": step})
     assert router(backend, Vote(["small", "medium", "large"])).run("q").status == "verified"
     assert backend.peak_open_calls == 3
+
+
+@pytest.mark.parametrize("threads", [0, 1, 2])
+def test_where_the_machine_has_no_thread_left_nothing_stays_set_aside(
+    threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left, start, failed = iter(range(threads)), threading.Thread.start, threading.Event()
+
+    def started(thread: threading.Thread) -> None:
+        if thread.name.startswith("tierwise") and next(left, None) is None:
+            failed.set()
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    def step(attempt: Attempt) -> Step:
+        failed.wait(5)
+        return "1"
+
+    monkeypatch.setattr(threading.Thread, "start", started)
+    limit = Counting()
+    made = router(ScriptedBackend({"*": step}), Vote(["small", "medium", "large"]), limits=[limit])
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        made.run("q")
+    assert len(limit.given) == 3
+    assert limit.is_balanced()
+    assert nothing_is_held(made)
 
 
 async def test_calls_of_an_async_batch_run_at_once() -> None:

@@ -155,8 +155,13 @@ def _calls(attempts: tuple[Attempt, ...], run: Run) -> tuple[Outcome, ...]:
     from concurrent.futures import ThreadPoolExecutor
 
     admitted = run.admit_all(attempts)
-    with ThreadPoolExecutor(len(admitted), thread_name_prefix="tierwise") as pool:
-        futures = [pool.submit(copy_context().run, _call, ticket, run) for ticket in admitted]
+    try:
+        with ThreadPoolExecutor(len(admitted), thread_name_prefix="tierwise") as pool:
+            futures = [pool.submit(copy_context().run, _call, ticket, run) for ticket in admitted]
+    except RuntimeError as error:
+        # The machine has no thread left: what the pool could not start never runs, and so never settles its call.
+        run.withdraw(admitted, error)
+        raise
     return tuple(future.result() for future in futures)
 
 

@@ -220,6 +220,10 @@ async def test_a_file_that_stays_locked_is_an_error_and_then_goes_on(
         assert await state.abalance("account") == Balance(0, 60)
         await asyncio.sleep(0.11)  # for so long a lost store is let be
         assert state.session_tier("user") == ("small", 1)
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            assert state.session_tier("user") == ("small", 1)
+    # A file that is busy now and then is told of once, and not each time.
     assert [record.name for record in caplog.records] == ["tierwise.state"]
 
 

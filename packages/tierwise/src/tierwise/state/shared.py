@@ -27,6 +27,9 @@ KEPT_SECONDS = 7 * 86_400.0
 _MOST = 10_000
 """The most answers that are kept of each kind."""
 
+_QUIET = 60.0
+"""Seconds without a loss after which the next one is logged."""
+
 _log = logging.getLogger("tierwise.state")
 
 
@@ -135,12 +138,16 @@ def storable(text: str) -> str:
 
 
 class _Outage:
-    """Lets a lost store be: it is logged once, and what nobody must know is asked again only after a while."""
+    """Lets a lost store be: it is logged once, and what nobody must know is asked again only after a while.
+
+    A store that is merely busy comes and goes: that is logged once in a while too.
+    """
 
     def __init__(self, pause: float) -> None:
         self._pause = pause
         self._lost = False
         self._until = 0.0
+        self._quiet_until = 0.0
 
     @property
     def lasts(self) -> bool:
@@ -155,9 +162,10 @@ class _Outage:
             return False
         if not isinstance(error, StateError):
             return False
-        if not self._lost:
+        now = time.monotonic()
+        if not self._lost and now >= self._quiet_until:
             _log.warning("%s; policies go by what was last heard", error)
-        self._lost, self._until = True, time.monotonic() + self._pause
+        self._lost, self._until, self._quiet_until = True, now + self._pause, now + _QUIET
         return True
 
 

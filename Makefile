@@ -35,7 +35,7 @@ test: lint $(addprefix test-,$(ENVS)) docs ## Install what the tests need, and r
 .PHONY: test-core
 test-core: .venvs/core/.ready ## Test the core, the Ollama backend, the embedded models, the docs' code, the examples' kit
 	.venvs/core/bin/python -m tierwise_embedded fetch
-	.venvs/core/bin/pytest packages/tierwise packages/tierwise-ollama tools/embedded tests examples/kit --ignore tests/joint
+	.venvs/core/bin/pytest packages/tierwise packages/tierwise-ollama tools/embedded tests examples/kit/tests --ignore tests/joint
 
 .PHONY: test-%
 test-%: .venvs/%/.ready

@@ -188,7 +188,7 @@ def _taken(state: State) -> int:
     taken = 0
     backend = OllamaBackend()
     for model in FLEET.models:
-        call = Call(Attempt(Task("?"), model), "", time.time(), Pricing(FLEET), 1, backend)
+        call = Call(Attempt(Task("?"), model), "", "", time.time(), Pricing(FLEET), 1, backend)
         claims = [claim for claim in RATE.claims(call) if isinstance(claim, Slot)]
         had = [new_id() for _ in range(claims[0].size)]
         taken += sum(isinstance(state.reserve(call_id, claims, lease=PATIENCE), Denied) for call_id in had)

@@ -12,19 +12,20 @@ from tierwise.limits import Budget
 from tierwise_examples.coding import Plan, Repair, Workspace
 from tierwise_examples.coding.prompts import LOOK, PATCH, PLAN
 from tierwise_examples.coding.sandbox import Sandbox
-from tierwise_examples.scripted import Call, Script, scripted
+from tierwise_examples.scripted import Answer, Call, scripted
 
 RIGHT = "```python\ndef double(number: int) -> int:\n    return number * 2\n```"
 WRONG = "```python\ndef double(number: int) -> int:\n    return number + 3\n```"
 LESS = "```python\ndef double(number: int) -> int:\n    import os\n    os._exit(0)\n```"
 PLANNED = Plan(file="code_.py", function="double", cause="it adds")
 SEEN = Call("read_function", {"file": "code_.py", "name": "double"})
-STAGES: Script = {PLAN: PLANNED, LOOK: SEEN}
+STAGES: dict[str | tuple[str, str], Answer] = {PLAN: PLANNED, LOOK: SEEN}
 
 
 def as_tools(functions: list[Callable[..., str]]) -> list[Tool]:
     """The functions, as a framework would describe them."""
-    return [Tool(f.__name__, f.__doc__ or "", TypeAdapter[Any](f).json_schema()) for f in functions]
+    given: list[Any] = list(functions)
+    return [Tool(f.__name__, f.__doc__, TypeAdapter[Any](f).json_schema()) for f in given]
 
 
 def patch_by(repair: Repair, plan: Plan) -> str:

@@ -191,8 +191,8 @@ print(len(children))
 """
     few = limited(sandbox, Limits(processes=16))
     with ThreadPoolExecutor() as pool:
-        ran = list(pool.map(lambda _: run(few, folder, forks), range(2)))
-    assert [r.output for r in ran] == ["10\n", "10\n"]
+        ran = [pool.submit(run, few, folder, forks) for _ in range(2)]
+    assert [r.result().output for r in ran] == ["10\n", "10\n"]
 
 
 def test_a_flood_of_output_is_ended_and_its_tail_kept(sandbox: Sandbox, folder: Path) -> None:

@@ -26,12 +26,9 @@ def test_what_failed_is_read_from_the_output() -> None:
     assert (run.passed, run.green, run.summary) == (False, 2, "2 failed, 2 passed, 1 warning in 0.05s")
     assert run.failures == [
         Failure("test_double", "test_code.py", 12, "assert double(3) == 6", "AssertionError: assert 5 == 6"),
-        Failure(
-            "test_words", "test_code.py", 20, 'assert count("the sea") == {"the": 1}', "KeyError: 'the'",
-            "counts[word] += 1",
-        ),
-    ]  # fmt: skip
-    assert run.excerpt().splitlines()[1].endswith("fails with `KeyError: 'the'` in the line `counts[word] += 1`.")
+        Failure("test_words", "test_code.py", 20, 'assert count("the sea") == {"the": 1}', "KeyError: 'the'"),
+    ]
+    assert run.excerpt().splitlines()[1].endswith("fails with `KeyError: 'the'`.")
     assert run.excerpt(80) == "`assert double(3) == 6` fails with `AssertionError: assert 5 == 6`."
 
 

@@ -12,7 +12,7 @@ __all__ = ["Failure", "TestRun"]
 _SUMMARY = re.compile(r"^=*\s*(\d+ (?:passed|failed|error|errors|skipped|xfailed|xpassed|deselected)\b.*?)\s*=*$")
 _COUNT = re.compile(r"(\d+) (passed|failed|error|skipped|xfailed|xpassed)")
 _SECTION = re.compile(r"^_+ (\S.*?) _+$", re.MULTILINE)
-_FRAME = re.compile(r"^(\S+\.py):(\d+): in (\S+)\n {4}(.+)$", re.MULTILINE)
+_FRAME = re.compile(r"^(\S+\.py):(\d+): in \S+\n {4}(.+)$", re.MULTILINE)
 _ERROR = re.compile(r"^E {3}(?! |[-+?] |$)(.+)$", re.MULTILINE)
 """What is wrong; lines of a diff or of an explanation are indented further."""
 
@@ -29,12 +29,10 @@ class Failure:
     """The line of the test at which it failed."""
     error: str
     """How, e.g. `assert 490 == 0`, or `KeyError: 'the'`."""
-    cause: str = ""
-    """The line outside of the tests at which an exception came up; empty if there is none."""
 
     def __str__(self) -> str:
-        where = f" in the line `{self.cause}`" if self.cause else ""
-        return f"`{self.statement}` fails with `{self.error}`{where}."
+        # Nothing of the code itself: a small model copies the line that is quoted.
+        return f"`{self.statement}` fails with `{self.error}`."
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +94,7 @@ class TestRun:
 
 
 def _failure(name: str, text: str) -> Failure | None:
-    frames, error = _FRAME.findall(text), _ERROR.search(text)
-    if not frames or error is None:
+    frame, error = _FRAME.search(text), _ERROR.search(text)
+    if frame is None or error is None:
         return None
-    (file, line, _, statement), (last, _, _, cause) = frames[0], frames[-1]
-    own = last != file and not last.startswith("/")
-    return Failure(name.partition("[")[0], file, int(line), statement.strip(), error[1], cause if own else "")
+    return Failure(name.partition("[")[0], frame[1], int(frame[2]), frame[3].strip(), error[1])

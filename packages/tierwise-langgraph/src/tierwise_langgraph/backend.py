@@ -24,9 +24,10 @@ from tierwise.backends import NativeBackend, portable, provider_failures, runs_h
 from tierwise.flow import Attempt, Chunk, Outcome
 from tierwise.schema import as_json_schema
 
-from tierwise_langgraph.convert import outcome_of, with_calls
+from tierwise_langgraph.convert import said_of, with_calls
 from tierwise_langgraph.dialects import fitted, is_ollama, reads_cache_markers
-from tierwise_langgraph.history import from_core, native_history, text_of, thoughts, without_markers
+from tierwise_langgraph.history import from_core, native_history, text_of, without_markers
+from tierwise_langgraph.pieces import Pieces
 from tierwise_langgraph.structured import Structured
 
 __all__ = ["LangChainBackend", "Request"]
@@ -127,13 +128,12 @@ class LangChainBackend(NativeBackend):
 
     @contextmanager
     def _streamed(self, attempt: Attempt, call: _Call) -> Generator[Iterator[Chunk]]:
-        parts: list[ChatGenerationChunk] = []
+        pieces = Pieces()
 
         def chunks(stream: Iterator[ChatGenerationChunk]) -> Iterator[Chunk]:
-            for part in stream:
-                parts.append(part)
-                yield _chunk(part)
-            yield _end(attempt, parts)
+            for piece in stream:
+                yield pieces.read(piece)
+            yield _end(attempt, pieces.merged())
 
         with provider_failures(ValueError):
             stream = call.model._stream(call.messages, **call.options)
@@ -142,13 +142,12 @@ class LangChainBackend(NativeBackend):
 
     @asynccontextmanager
     async def _astreamed(self, attempt: Attempt, call: _Call) -> AsyncGenerator[AsyncIterator[Chunk]]:
-        parts: list[ChatGenerationChunk] = []
+        pieces = Pieces()
 
         async def chunks(stream: AsyncIterator[ChatGenerationChunk]) -> AsyncIterator[Chunk]:
-            async for part in stream:
-                parts.append(part)
-                yield _chunk(part)
-            yield _end(attempt, parts)
+            async for piece in stream:
+                yield pieces.read(piece)
+            yield _end(attempt, pieces.merged())
 
         with provider_failures(ValueError):
             stream = call.model._astream(call.messages, **call.options)
@@ -221,10 +220,15 @@ def _unbound(bound: Any) -> tuple[BaseChatModel, dict[str, Any]]:
 
 
 def _outcome(attempt: Attempt, message: AIMessage) -> Outcome:
-    outcome = outcome_of(attempt, message)
+    return Outcome(attempt, raw=message, **_said(attempt, message))
+
+
+def _said(attempt: Attempt, message: AIMessage) -> dict[str, Any]:
+    """What the message says, by the names of an outcome's fields."""
+    said = said_of(message)
     native = attempt.task.native
     structured = native.structured if isinstance(native, Request) else None
-    return outcome if structured is None else structured.text(outcome)
+    return said if structured is None else {**said, **structured.typed(said["tool_calls"])}
 
 
 def _answer(result: ChatResult) -> AIMessage:
@@ -239,51 +243,15 @@ def _answer(result: ChatResult) -> AIMessage:
     return message.model_copy(update={"response_metadata": metadata})
 
 
-def _chunk(part: ChatGenerationChunk) -> Chunk:
-    message = cast("AIMessageChunk", part.message)
-    text = text_of(message)
-    return Chunk(text=text, thinking=thoughts(message), visible=bool(text or message.tool_call_chunks), raw=part)
-
-
-def _end(attempt: Attempt, parts: Sequence[ChatGenerationChunk]) -> Chunk:
+def _end(attempt: Attempt, message: AIMessageChunk | None) -> Chunk:
     """What is known only of the whole: complete tool calls, usage, the model's name."""
-    if not parts:
+    if message is None:
         return Chunk()
-    message = _merged(parts)
-    outcome = _outcome(attempt, message)
-    return Chunk(
-        # All other text has come before.
-        text="" if message.text else outcome.text,
-        tool_calls=outcome.tool_calls,
-        logprobs=outcome.logprobs or (),
-        usage=outcome.usage,
-        finish_reason=outcome.finish_reason,
-        model=outcome.model,
-        response_id=outcome.response_id,
-        visible=False,
-        whole=message,
-    )
-
-
-def _merged(parts: Sequence[ChatGenerationChunk]) -> AIMessageChunk:
-    """All pieces as one. Merging is dear, so those that are text alone are joined as text."""
-    texts = [part.message.content for part in parts]
-    plain = all(isinstance(text, str) for text in texts)
-    first = cast("AIMessageChunk", parts[0].message)
-    kept = [part for part in parts if not (plain and _is_text_alone(part))] or [parts[0]]
-    whole = kept[0] + kept[1:] if len(kept) > 1 else kept[0]
-    message = cast("AIMessageChunk", whole.message)
-    metadata = {**first.response_metadata, **(whole.generation_info or {}), **message.response_metadata}
-    changes: dict[str, Any] = {"response_metadata": metadata, "id": first.id or message.id}
-    if plain:
-        changes["content"] = "".join(map(str, texts))
-    return message.model_copy(update=changes)
-
-
-def _is_text_alone(part: ChatGenerationChunk) -> bool:
-    message = cast("AIMessageChunk", part.message)
-    if part.generation_info or message.tool_call_chunks or message.usage_metadata or message.additional_kwargs:
-        return False
-    if message.name is not None:
-        return False
-    return message.response_metadata.keys() <= {"model_provider"}
+    said = _said(attempt, message)
+    # What was shown has come before.
+    shown: dict[str, Any] = {
+        "text": "" if text_of(message) else said["text"],
+        "thinking": "",
+        "logprobs": said["logprobs"] or (),
+    }
+    return Chunk(visible=False, whole=message, **{**said, **shown})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -61,8 +62,7 @@ class RoutedChatModel(BaseChatModel):
     models: Mapping[str, Any] = {}
     task: Mapping[str, Any] = {}
     on_reply: Callable[[Reply], None] | None = None
-    _routed: Router = PrivateAttr()
-    _identity: dict[str, Any] = PrivateAttr()
+    _targets: dict[str, BaseChatModel] = PrivateAttr()
 
     def __init__(self, router: Router, *, models: Mapping[str, BaseChatModel] | None = None, **fields: Any) -> None:
         targets = native_models(router.fleet, models or {}, _made)
@@ -71,9 +71,17 @@ class RoutedChatModel(BaseChatModel):
         own["profile"] = shared_profile(router.fleet, targets)
         super().__init__(**own | fields)
         task_fields(self.task)
-        self._routed = router.using(LangChainBackend(targets))
-        tiers = {tier.name: [model.key for model in tier.models] for tier in router.fleet.tiers}
-        self._identity = {"fleet": tiers, "task": dict(self.task)}
+        self._targets = targets
+
+    # What every call reads is no private attribute: pydantic takes microseconds to find one.
+    @cached_property
+    def _routed(self) -> Router:
+        return self.router.using(LangChainBackend(self._targets))
+
+    @cached_property
+    def _identity(self) -> dict[str, Any]:
+        tiers = {tier.name: [model.key for model in tier.models] for tier in self.router.fleet.tiers}
+        return {"fleet": tiers, "task": dict(self.task)}
 
     @property
     def _llm_type(self) -> str:

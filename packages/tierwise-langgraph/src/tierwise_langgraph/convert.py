@@ -12,12 +12,12 @@ from langchain_core.messages.tool import tool_call_chunk as create_tool_call_chu
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from langchain_core.utils.utils import LC_ID_PREFIX
-from tierwise import Attempt, Outcome, Tool, Usage
+from tierwise import Outcome, Tool, Usage
 from tierwise.flow import Chunk
 
 from tierwise_langgraph.history import text_of, thoughts, tool_calls
 
-__all__ = ["native_chunk", "outcome_of", "tools_to_core", "whole_message", "with_calls"]
+__all__ = ["native_chunk", "said_of", "tools_to_core", "whole_message", "with_calls"]
 
 
 def tools_to_core(tools: Iterable[Any]) -> list[Tool]:
@@ -26,21 +26,19 @@ def tools_to_core(tools: Iterable[Any]) -> list[Tool]:
     return [Tool.of(form) for form in forms if "function" in form]
 
 
-def outcome_of(attempt: Attempt, message: AIMessage) -> Outcome:
-    """A model's answer as an outcome."""
+def said_of(message: AIMessage) -> dict[str, Any]:
+    """What a model's answer says, by the names of an outcome's fields."""
     metadata: Mapping[str, Any] = message.response_metadata
-    return Outcome(
-        attempt,
-        text=text_of(message),
-        thinking=thoughts(message),
-        tool_calls=tool_calls(message),
-        logprobs=_logprobs(metadata.get("logprobs")),
-        usage=_usage(message),
-        model=metadata.get("model_name") or metadata.get("model"),
-        response_id=_response_id(message),
-        finish_reason=metadata.get("finish_reason") or metadata.get("done_reason") or metadata.get("stop_reason"),
-        raw=message,
-    )
+    return {
+        "text": text_of(message),
+        "thinking": thoughts(message),
+        "tool_calls": tool_calls(message),
+        "logprobs": _logprobs(metadata.get("logprobs")),
+        "usage": _usage(message),
+        "model": metadata.get("model_name") or metadata.get("model"),
+        "response_id": _response_id(message),
+        "finish_reason": metadata.get("finish_reason") or metadata.get("done_reason") or metadata.get("stop_reason"),
+    }
 
 
 def _response_id(message: AIMessage) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -12,10 +12,9 @@ from langchain_core.messages import AIMessage
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_function
 from pydantic import BaseModel
-from tierwise import Outcome
+from tierwise import ToolCall
 from tierwise.errors import RejectedError
 from tierwise.schema import parse_output
-from tierwise.values import evolve
 
 from tierwise_langgraph.history import tool_calls
 
@@ -69,11 +68,11 @@ class Structured:
         # OpenAI's client holds an answer against a class by itself, and what does not fit is an error without its text.
         return typed.first.bind(response_format=_form(form)) if isinstance(form, type) else typed.first
 
-    def text(self, outcome: Outcome) -> Outcome:
-        """The outcome with the typed answer as its text: where it came as a tool's arguments, it is no tool call."""
-        if not outcome.tool_calls or outcome.tool_calls[0].malformed is not None:
-            return outcome
-        return evolve(outcome, text=json.dumps(dict(outcome.tool_calls[0].arguments)), tool_calls=())
+    def typed(self, calls: Sequence[ToolCall]) -> dict[str, Any]:
+        """What changes of an answer with these calls: a typed one that came as a tool's arguments is no tool call."""
+        if not calls or calls[0].malformed is not None:
+            return {}
+        return {"text": json.dumps(dict(calls[0].arguments)), "tool_calls": ()}
 
     def read(self, message: AIMessage) -> Any:
         """The typed answer that a message holds.

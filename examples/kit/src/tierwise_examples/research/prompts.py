@@ -40,7 +40,8 @@ def filtering(question: str, passages: Sequence[Passage]) -> str:
         f"{OPENINGS['filter']}\n"
         f"{_fenced(passages)}\n"
         f"Question: {as_data(question)}\n"
-        'Give the numbers of those that help, as JSON: {"passages": [1, 2]}'
+        "Give the numbers of those that help, as JSON.\n"
+        '{"passages":[1,2]}'
     )
 
 
@@ -59,12 +60,17 @@ def answer(question: str, passages: Sequence[Passage]) -> str:
 
 def check(claim: Claim) -> str:
     """Asks for `Supported`."""
-    lines = "\n".join(as_data(line.text) for line in claim.lines)
+    lines = " ".join(as_data(line.text) for line in claim.lines)
     return (
         f"{OPENINGS['check']}\n"
-        f"<lines>\n{lines}\n</lines>\n"
-        f"Claim: {as_data(claim.text)}\n"
-        'Give JSON: {"supported": true} or {"supported": false}'
+        "Lines: The hull is red.\n"
+        "Claim: The hull is blue.\n"
+        '{"supported":false}\n'
+        "Lines: The hull is painted each May.\n"
+        "Claim: Painting is in May.\n"
+        '{"supported":true}\n'
+        f"Lines: {lines}\n"
+        f"Claim: {as_data(claim.text)}"
     )
 
 

@@ -104,24 +104,8 @@ class Record:
         """Writes down a note of the flow."""
         self._watch.noted(note)
         match note:
-            case Judged(outcome, verdict):
-                self._judge(outcome, verdict)
-                row = self._rows.get(outcome.attempt.call_id)
-                if row is None:
-                    return
-                self._keep(
-                    evolve(
-                        row,
-                        verdict=verdict.result,
-                        verifier=verdict.verifier,
-                        evidence=verdict.evidence,
-                        score=verdict.score,
-                        threshold=verdict.threshold,
-                        calibrated=verdict.calibrated,
-                        conclusive=verdict.conclusive,
-                        quotes=verdict.quotes,
-                    )
-                )
+            case Judged():
+                self._judge(note.outcome, note.verdict)
             case Decided():
                 self._decision = note.decision
             case Stated():
@@ -136,6 +120,9 @@ class Record:
         elif call_id in self._drafts:
             known = outcome.verdict is verdict
             self._drafts[call_id] = outcome if known else evolve(outcome, verdict=verdict)
+        row = self._rows.get(call_id)
+        if row is not None:
+            self._keep(_judged(row, verdict))
 
     def deliver(self, outcome: Outcome | None) -> None:
         """Marks the call whose answer the user gets, if any, and unmarks every other that gave one."""
@@ -170,6 +157,20 @@ def _settled(row: Row, outcome: Outcome, source: str) -> Row:
         tool_calls=len(outcome.tool_calls) if outcome.error is None else None,
     )
     return row if outcome.error is None else _failed(row, outcome.error)
+
+
+def _judged(row: Row, verdict: Verdict) -> Row:
+    return evolve(
+        row,
+        verdict=verdict.result,
+        verifier=verdict.verifier,
+        evidence=verdict.evidence,
+        score=verdict.score,
+        threshold=verdict.threshold,
+        calibrated=verdict.calibrated,
+        conclusive=verdict.conclusive,
+        quotes=verdict.quotes,
+    )
 
 
 def _failed(row: Row, error: BaseException) -> Row:

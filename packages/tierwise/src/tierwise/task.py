@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
 
 from tierwise.errors import ConfigError, UnknownNameError
 from tierwise.jsontext import DEEPEST, is_too_deep, read_json
+from tierwise.values import evolve
 
 if TYPE_CHECKING:
     from tierwise.context import Decision
@@ -273,7 +274,7 @@ class Task:
         retry_unknown: bool = False,
         native: Any = None,
     ) -> None:
-        said = (Message("user", messages),) if isinstance(messages, str) else tuple(map(Message.of, messages))
+        said = (evolve(_ASKING, content=messages),) if isinstance(messages, str) else tuple(map(Message.of, messages))
         if system is not None:
             said = (Message("system", system), *said)
         if not said:
@@ -381,6 +382,7 @@ def task_fields(given: Mapping[str, Any] | None) -> dict[str, Any]:
     return dict(given or {})
 
 
+_ASKING = Message("user")
 _GIVEN = frozenset(f.name for f in fields(Task)) - {"messages", "native"}
 _LONGEST_KEY = 255
 

@@ -3,7 +3,9 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tierwise.testing.provider import LoopbackProvider
 from tierwise_examples.research import Corpus
+from tierwise_examples.research.embeddings import local_embeddings
 from tierwise_examples.research.retrieval import fused
 
 
@@ -62,3 +64,12 @@ def test_vectors_rank_beside_words() -> None:
 def test_a_vector_of_zeros_is_near_to_nothing() -> None:
     corpus = Corpus({"a.md": "The operator works."}, embed=lambda texts: [[0.0, 0.0] for _ in texts])
     assert [p.file for p in corpus.search(["operator"])] == ["a.md"]
+
+
+def test_a_local_server_makes_the_vectors() -> None:
+    with LoopbackProvider() as provider:
+        provider.describe("nearby", capabilities=["embedding"])
+        provider.embed_with("nearby", lambda text: [1.0, 0.0] if "wage" in text or "salary" in text else [0.0, 1.0])
+        embed = local_embeddings("ollama:nearby", url=provider.url)
+        corpus = Corpus({"a.md": "The operator works.", "b.md": "Each wage is 9 crowns."}, embed=embed)
+        assert {p.file for p in corpus.search(["salary of the operator"])} == {"a.md", "b.md"}

@@ -9,6 +9,7 @@ from typing import TypeAlias
 from tierwise_examples.cli import Failures, ended, plain_errors, show_bill
 from tierwise_examples.ladders import add_arguments, chosen
 from tierwise_examples.research.corpus import Corpus
+from tierwise_examples.research.embeddings import local_embeddings
 from tierwise_examples.research.inquiry import Inquiry
 from tierwise_examples.research.reports import Report
 
@@ -31,11 +32,13 @@ def main(answer: Answer, failures: Failures = (), *, arguments: Sequence[str] | 
     parser = ArgumentParser(description="Answers a question from a folder of documents, and names the lines.")
     parser.add_argument("question")
     parser.add_argument("--docs", metavar="FOLDER", help="the documents; by default those of an invented company")
+    parser.add_argument("--embeddings", metavar="MODEL", help="search by meaning too, e.g. ollama:nomic-embed-text")
     add_arguments(parser)
     asked = parser.parse_args(arguments)
     console = Console()
     with plain_errors(), chosen(asked) as ladder:
-        corpus = Corpus.read(asked.docs) if asked.docs else Corpus.shipped()
+        embed = local_embeddings(asked.embeddings, url=ladder.url) if asked.embeddings else None
+        corpus = Corpus.read(asked.docs, embed=embed) if asked.docs else Corpus.shipped(embed=embed)
         inquiry = Inquiry(asked.question, corpus, ladder)
         report, why = answered(answer, inquiry, failures)
         console.rule("The answer", align="left")

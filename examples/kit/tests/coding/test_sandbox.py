@@ -181,6 +181,14 @@ except BlockingIOError:
     assert int(found.output.split()[-1]) < 16
 
 
+def test_no_namespace_can_be_made_inside(sandbox: Sandbox, folder: Path) -> None:
+    ran = run(
+        sandbox, folder, "import os; os.execv('/usr/bin/unshare', ['unshare', '--user', '--map-root-user', 'id'])"
+    )
+    assert ran.code == 1
+    assert "unshare failed" in ran.output
+
+
 def test_two_runs_do_not_count_each_others_processes(sandbox: Sandbox, folder: Path) -> None:
     from concurrent.futures import ThreadPoolExecutor
 

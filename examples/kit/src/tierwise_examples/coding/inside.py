@@ -1,7 +1,7 @@
 """What runs first inside the sandbox: takes a copy of the copy, binds itself to the limits, and becomes the test run.
 
 It is run as a script by a bare Python (`-I -S`), so it imports the standard library alone. Its one argument is a JSON
-object: `source`, `target`, `uid` (or null), `limits` by name of the `RLIMIT_` constant, and `command`.
+object: `source`, `target`, `uid` (or null), `wrap`, `limits` by name of the `RLIMIT_` constant, and `command`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import os
 import resource
 import shutil
+import subprocess
 import sys
 from typing import Any
 
@@ -28,7 +29,15 @@ def main(order: dict[str, Any]) -> None:
         _, hard = resource.getrlimit(number)
         allowed = most if hard == resource.RLIM_INFINITY else min(most, hard)
         resource.setrlimit(number, (allowed, allowed))
-    os.execv(order["command"][0], order["command"])
+    # Where the wrap does not work, user namespaces cannot be made, and there is nothing that it would have to forbid.
+    command: list[str] = order["command"]
+    wrap: list[str] = order["wrap"]
+    full = [*wrap, *command] if _works(wrap) else command
+    os.execv(full[0], full)
+
+
+def _works(wrap: list[str]) -> bool:
+    return bool(wrap) and subprocess.run([*wrap, "/usr/bin/env"], capture_output=True, check=False).returncode == 0
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import ast
 import textwrap
+from collections.abc import Iterator
+from pathlib import PurePosixPath
 
 from pydantic import BaseModel, Field
 
@@ -26,6 +28,8 @@ PATCH = "This Python function has a bug:"
 _MOST_EVIDENCE = 900
 """Characters of what the tools gave."""
 _MOST_FAILURES = 2
+_MOST_OUTLINE = 1_200
+"""Characters."""
 
 
 class Plan(BaseModel):
@@ -38,9 +42,8 @@ class Plan(BaseModel):
 
 def plan_prompt(workspace: Workspace, failure: TestRun) -> str:
     """Asks which function is wrong, and why."""
-    outline = "\n".join(_outline(workspace, file) for file in workspace.files(tests=False))
     return (
-        f"{PLAN}\n\n{_failing(workspace, failure)}\n\nFiles and their functions:\n{outline}\n\n"
+        f"{PLAN}\n\n{_failing(workspace, failure)}\n\nFiles and their functions:\n{_outline(workspace, failure)}\n\n"
         "Answer with file, function and cause. The test itself is right."
     )
 
@@ -94,6 +97,19 @@ def _code(workspace: Workspace, plan: Plan) -> str:
     return "\n\n".join(filter(None, [constants(source, own), own]))
 
 
-def _outline(workspace: Workspace, file: str) -> str:
-    names = [d.name for d in definitions(workspace.read(file)) if not d.is_class]
-    return f"{file}: {', '.join(names)}"
+def _outline(workspace: Workspace, run: TestRun) -> str:
+    """The functions, those of files that the failing tests speak of first, as many as there is room for."""
+    named = {failure.file for failure in run.failures}
+    tests = " ".join(workspace.read(file) for file in workspace.files() if file in named)
+    files = sorted(workspace.files(tests=False), key=lambda file: (PurePosixPath(file).stem not in tests, file))
+    text = "\n".join(line for file in files for line in _functions(file, workspace.read(file)))
+    return text if len(text) <= _MOST_OUTLINE else text[:_MOST_OUTLINE].rsplit("\n", 1)[0]
+
+
+def _functions(file: str, source: str) -> Iterator[str]:
+    """A file's name, and a line for each of its functions."""
+    yield f"{file}:"
+    for definition in definitions(source):
+        if not isinstance(definition.node, ast.ClassDef):
+            told = (ast.get_docstring(definition.node) or "").partition("\n")[0]
+            yield f"- {definition.name}: {told}" if told else f"- {definition.name}"

@@ -32,6 +32,8 @@ __all__ = ["Bubblewrap", "Limits", "Sandbox", "SandboxError", "Unsafe", "open_sa
 _INSIDE = Path(__file__).with_name("inside.py")
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache", "/etc/alternatives")
 _PLACE = "/sandbox"
+_NO_NAMESPACES = ("--unshare-user", "--disable-userns")
+"""In a user namespace of one's own, and none within it."""
 _SCRATCH = 16 << 20
 """Bytes of the sandbox's /tmp and of its /dev/shm."""
 _FIRST_UID = 1_900_000_000
@@ -113,9 +115,10 @@ class Bubblewrap(Sandbox):
     def _place(self, folder: Path) -> AbstractContextManager[tuple[Sequence[str], Mapping[str, Any]]]:
         uid = _FIRST_UID + randbelow(_UIDS) if os.geteuid() == 0 else None
         prefix = [self._program, *_walls(uid), *self._mounts(folder), "--"]
-        return nullcontext(
-            (prefix, {"inside": "/inside.py", "source": "/source", "target": f"{_PLACE}/repo", "uid": uid})
-        )
+        order: dict[str, Any] = {"inside": "/inside.py", "source": "/source", "target": f"{_PLACE}/repo", "uid": uid}
+        # A user namespace of their own would let tests mount what no limit counts.
+        wrap = [] if uid is None else [self._program, *_NO_NAMESPACES, "--dev-bind", "/", "/", "--"]
+        return nullcontext((prefix, {**order, "wrap": wrap}))
 
     def _rlimits(self) -> dict[str, int]:
         # Counted within the sandbox's own user, whom nobody else is.
@@ -150,7 +153,10 @@ class Unsafe(Sandbox):
     @contextmanager
     def _place(self, folder: Path) -> Generator[tuple[Sequence[str], Mapping[str, Any]]]:
         with tempfile.TemporaryDirectory(prefix="tierwise-run-", ignore_cleanup_errors=True) as target:
-            yield [], {"inside": str(_INSIDE), "source": str(folder), "target": f"{target}/repo", "uid": None}
+            yield (
+                [],
+                {"inside": str(_INSIDE), "source": str(folder), "target": f"{target}/repo", "uid": None, "wrap": []},
+            )
 
 
 def open_sandbox(*, unsafe: bool = False, limits: Limits | None = None) -> Sandbox:
@@ -176,7 +182,7 @@ def _walls(uid: int | None) -> list[str]:
     walls += ["--die-with-parent", "--new-session", "--hostname", "sandbox", "--cap-drop", "ALL"]
     if uid is not None:
         return [*walls, "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
-    return [*walls, "--unshare-user", "--disable-userns"]
+    return [*walls, *_NO_NAMESPACES]
 
 
 def _python() -> list[str]:

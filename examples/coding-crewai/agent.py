@@ -18,25 +18,17 @@ from tierwise_examples.coding import Plan, Repair, main
 
 
 def crew(repair: Repair) -> Crew:
-    """The agents for one bug, and their tasks. What a task has to say is known when the one before it has ended."""
+    """The agents for one bug, and their tasks."""
     tools: Any = [tool(f.__name__, result_as_answer=True)(f) for f in repair.tools]
     planner = agent(repair, "plan", role="Planner", goal="Find the bug")
     reader = agent(repair, "look", role="Reader", goal="Read the code of the bug", tools=tools)
-    programmer = agent(repair, "patch", role="Programmer", goal="Fix the bug")
-
-    def planned(output: Any) -> None:
-        look.description = repair.look_prompt(output.pydantic)
-
-    def looked(output: Any) -> None:
-        patch.description = repair.patch_prompt(plan.output.pydantic, output.raw)
-
+    programmer = agent(repair, "patch", role="Programmer", goal="Correct the code")
     plan: Any = Task(
         name="plan",
         description=repair.plan_prompt(),
         expected_output="File, function and cause",
         output_pydantic=Plan,
         agent=planner,
-        callback=planned,
     )
     look = Task(
         name="look",
@@ -44,18 +36,30 @@ def crew(repair: Repair) -> Crew:
         expected_output="One call of a tool",  # whose result is the answer: no model has to say that it was read
         agent=reader,
         context=[],
-        callback=looked,
     )
     patch = Task(
-        name="patch", description="Fix the bug", expected_output="The whole function", agent=programmer, context=[]
+        name="patch",
+        description="Correct the function",
+        expected_output="The corrected function",
+        agent=programmer,
+        context=[],
     )
+
+    # What a task has to say is known when the one before it has ended.
+    def planned(output: Any) -> None:
+        look.description = repair.look_prompt(output.pydantic)
+
+    def looked(output: Any) -> None:
+        patch.description = repair.patch_prompt(plan.output.pydantic, output.raw)
+
+    plan.callback, look.callback = planned, looked
     return Crew(agents=[planner, reader, programmer], tasks=[plan, look, patch])
 
 
 def agent(repair: Repair, job: str, **fields: Any) -> Agent:
     """An agent whose calls are routed by its job. What fails goes up a tier, and is not tried again by the agent."""
     llm = RoutedLLM(repair.router, task=repair.task(job))
-    return Agent(backstory="You are brief.", llm=llm, max_iter=1, max_retry_limit=0, **fields)
+    return Agent(backstory="You know Python", llm=llm, max_iter=1, max_retry_limit=0, **fields)
 
 
 def fix(repair: Repair) -> None:

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from math import inf
 from operator import attrgetter
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import Any, Generic, TypeVar
 
 from tierwise.state.records import KEPT, Account, Breaker, Bucket, Held, Keyed, Line, Places, Record
 from tierwise.state.shared import storable
@@ -44,8 +44,6 @@ _FIELDS: dict[type[Record], Callable[[Any], tuple[Any, ...]]] = {
     kind: attrgetter(*kind.__slots__) for kind in (Account, Places, Bucket, Breaker, Line, Held, Keyed)
 }
 
-_Place: TypeAlias = "tuple[type[Record], str]"
-
 _UNREAD = ""
 """Stands for the body of a record that was not looked for: no record has an empty one."""
 
@@ -53,16 +51,31 @@ _MOST = 1_000
 """The most records that one operation looks after, so that none takes long."""
 
 
-class _Shelf:
+class _Shelf(Generic[R]):
     """See `Shelf`."""
 
-    def __init__(self, book: SQLiteBook, kind: type[Record]) -> None:
-        self._book = book
-        self._kind = kind
+    def __init__(self, db: sqlite3.Connection, kind: type[R]) -> None:
+        self.kind = kind
+        self.records: dict[str, R | None] = {}
+        self.bodies: dict[str, str | None] = {}
+        """What the file holds of them."""
+        self._db = db
 
-    def get(self, key: str, /) -> Record | None:
+    def get(self, key: str, /) -> R | None:
         """See `Shelf`."""
-        return self._book.load(self._kind, key)
+        key = storable(key)
+        if key not in self.records:
+            query = "SELECT body FROM records WHERE kind = ? AND key = ?"
+            row = self._db.execute(query, (self.kind.__name__, key)).fetchone()
+            self.bodies[key] = None if row is None else row[0]
+            self.records[key] = None if row is None else self.kind(*json.loads(row[0]))
+        return self.records[key]
+
+    def pop(self, key: str, default: None, /) -> R | None:
+        """See `Shelf`."""
+        key = storable(key)
+        known, self.records[key] = self.records.get(key), None
+        return known
 
 
 class SQLiteBook:
@@ -70,36 +83,28 @@ class SQLiteBook:
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self.db = db
-        self._records: dict[_Place, Record | None] = {}
-        self._bodies: dict[_Place, str | None] = {}
-        """What the file holds of them."""
+        self.accounts = _Shelf(db, Account)
+        self.places = _Shelf(db, Places)
+        self.buckets = _Shelf(db, Bucket)
+        self.breakers = _Shelf(db, Breaker)
+        self.lines = _Shelf(db, Line)
+        self.held = _Shelf(db, Held)
+        self.keyed = _Shelf(db, Keyed)
+        shelves = self.accounts, self.places, self.buckets, self.breakers, self.lines, self.held, self.keyed
+        self._shelves: dict[type[Any], _Shelf[Any]] = {shelf.kind: shelf for shelf in shelves}
+        self.shelves = {claim: self._shelves[kind] for claim, kind in KEPT.items()}
+        """See `Book`."""
         self.soonest = -inf
         """See `Book`. Only the file knows, so that it is always asked."""
-        self.shelves = {claim: _Shelf(self, kind) for claim, kind in KEPT.items()}
-        """See `Book`."""
-
-    def load(self, kind: type[R], key: str) -> R | None:
-        """See `Book`."""
-        place = kind, storable(key)
-        if place not in self._records:
-            query = "SELECT body FROM records WHERE kind = ? AND key = ?"
-            row = self.db.execute(query, (kind.__name__, place[1])).fetchone()
-            self._bodies[place] = None if row is None else row[0]
-            self._records[place] = None if row is None else kind(*json.loads(row[0]))
-        return cast("R | None", self._records[place])
 
     def add(self, key: str, record: Record) -> None:
         """See `Book`."""
-        self._records[type(record), storable(key)] = record
-
-    def drop(self, kind: type[Record], key: str) -> None:
-        """See `Book`."""
-        self._records[kind, storable(key)] = None
+        self._shelves[type(record)].records[storable(key)] = record
 
     def lapsed(self, now: float) -> Sequence[tuple[str, Held]]:
         """See `Book`."""
         rows = self.db.execute("SELECT key FROM records WHERE expires <= ? LIMIT ?", (now, _MOST))
-        calls = [(key, self.load(Held, key)) for (key,) in rows.fetchall()]
+        calls = [(key, self.held.get(key)) for (key,) in rows.fetchall()]
         # What was changed in this transaction is not written yet.
         return [(key, held) for key, held in calls if held is not None and not held.lapsed and held.expires <= now]
 
@@ -114,18 +119,19 @@ class SQLiteBook:
         """Writes what has changed, and remembers nothing."""
         gone: list[tuple[str, str]] = []
         kept: list[tuple[object, ...]] = []
-        for (kind, key), record in self._records.items():
-            body = None if record is None else json.dumps(_FIELDS[kind](record))
-            if body == self._bodies.get((kind, key), _UNREAD):
-                continue
-            if record is None:
-                gone.append((kind.__name__, key))
-            else:
-                expires = record.expires if isinstance(record, Held) and not record.lapsed else None
-                kept.append((kind.__name__, key, body, expires, record.until))
+        for kind, shelf in self._shelves.items():
+            for key, record in shelf.records.items():
+                body = None if record is None else json.dumps(_FIELDS[kind](record))
+                if body == shelf.bodies.get(key, _UNREAD):
+                    continue
+                if record is None:
+                    gone.append((kind.__name__, key))
+                else:
+                    expires = record.expires if isinstance(record, Held) and not record.lapsed else None
+                    kept.append((kind.__name__, key, body, expires, record.until))
+            shelf.records.clear()
+            shelf.bodies.clear()
         if gone:
             self.db.executemany("DELETE FROM records WHERE kind = ? AND key = ?", gone)
         if kept:
             self.db.executemany("REPLACE INTO records VALUES (?, ?, ?, ?, ?)", kept)
-        self._records.clear()
-        self._bodies.clear()

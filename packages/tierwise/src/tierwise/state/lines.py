@@ -19,7 +19,7 @@ def before(book: Book, now: float, call_id: str, claims: Sequence[Claim]) -> Bef
     """Those who wait before a call, in whatever line it stands or would stand."""
     found = NOBODY
     for claim in claims:
-        line = book.load(Line, claim.key) if type(claim) is Turn else None
+        line = book.lines.get(claim.key) if type(claim) is Turn else None
         if line is not None and type(claim) is Turn:
             _prune(book, now, claim.key, line)
             place = _place(line, call_id, claim.party)
@@ -39,7 +39,7 @@ def join(book: Book, call_id: str, claims: Sequence[Claim], until: float) -> Non
     }
     for claim in claims:
         if type(claim) is Turn:
-            known = book.load(Line, claim.key)
+            known = book.lines.get(claim.key)
             line = known or Line()
             rank, number = _place(line, call_id, claim.party)
             line.came = max(line.came, number)
@@ -52,7 +52,7 @@ def join(book: Book, call_id: str, claims: Sequence[Claim], until: float) -> Non
 def leave(book: Book, call_id: str, claims: Sequence[Claim], *, served: bool) -> None:
     """Takes a call out of its lines: it goes, or gives up."""
     for claim in claims:
-        line = book.load(Line, claim.key) if type(claim) is Turn else None
+        line = book.lines.get(claim.key) if type(claim) is Turn else None
         if line is None or type(claim) is not Turn:
             continue
         if served:
@@ -61,12 +61,12 @@ def leave(book: Book, call_id: str, claims: Sequence[Claim], *, served: bool) ->
             continue
         line.waiting.pop(call_id, None)
         if not line.waiting:
-            book.drop(Line, claim.key)
+            book.lines.pop(claim.key, None)
 
 
 def next_of(book: Book, claims: Sequence[Claim]) -> list[str]:
     """Whose turn it is in each line of a call, where anybody waits."""
-    lines = [book.load(Line, claim.key) for claim in claims if type(claim) is Turn]
+    lines = [book.lines.get(claim.key) for claim in claims if type(claim) is Turn]
     return [min(line.waiting, key=lambda call: _order(line.waiting[call])) for line in lines if line is not None]
 
 
@@ -89,4 +89,4 @@ def _prune(book: Book, now: float, key: str, line: Line) -> None:
     for call in gone:
         del line.waiting[call]
     if not line.waiting:
-        book.drop(Line, key)
+        book.lines.pop(key, None)

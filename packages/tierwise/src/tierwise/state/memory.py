@@ -8,7 +8,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from math import inf
-from typing import Any, TypeVar
+from typing import Any
 
 from tierwise.state import rules
 from tierwise.state.alarms import Alarms
@@ -25,8 +25,6 @@ _WEIGHT = 0.2
 
 _MOST = 1_000
 """The most records that one operation looks after, so that none takes long."""
-
-R = TypeVar("R", bound=Record)
 
 
 class MemoryState(State):
@@ -117,7 +115,7 @@ class MemoryState(State):
         with self._lock:
             while rules.sweep(self._book, self._clock()):
                 pass
-            account = self._book.load(Account, key)
+            account = self._book.accounts.get(key)
             return Balance() if account is None else Balance(account.spent, account.reserved, account.cap)
 
     @property
@@ -202,7 +200,7 @@ class MemoryState(State):
 
     def open_for(self, circuit: str) -> float | None:
         """See `State`."""
-        return rules.open_for(self._book.load(Breaker, circuit), self._clock())
+        return rules.open_for(self._book.breakers.get(circuit), self._clock())
 
     def observe(self, observed: Observed) -> None:
         """See `State`."""
@@ -223,7 +221,13 @@ class _MemoryBook:
         self.records: dict[type[Any], dict[str, Any]] = {
             kind: {} for kind in (Account, Places, Bucket, Breaker, Line, Held, Keyed)
         }
+        self.accounts: dict[str, Account] = self.records[Account]
+        self.places: dict[str, Places] = self.records[Places]
+        self.buckets: dict[str, Bucket] = self.records[Bucket]
+        self.breakers: dict[str, Breaker] = self.records[Breaker]
+        self.lines: dict[str, Line] = self.records[Line]
         self.held: dict[str, Held] = self.records[Held]
+        self.keyed: dict[str, Keyed] = self.records[Keyed]
         self.shelves = {claim: self.records[kind] for claim, kind in KEPT.items()}
         """See `Book`."""
         self.leases: list[tuple[float, str]] = []
@@ -238,10 +242,6 @@ class _MemoryBook:
         """What has an entry there."""
         self._count = 0
 
-    def load(self, kind: type[R], key: str) -> R | None:
-        """See `Book`."""
-        return self.records[kind].get(key)
-
     def add(self, key: str, record: Record) -> None:
         """See `Book`."""
         kind = type(record)
@@ -254,10 +254,6 @@ class _MemoryBook:
                 self._tidy()
         elif record.until is not None and key not in self._timed[kind]:
             self._watch(kind, key, record.until)
-
-    def drop(self, kind: type[Record], key: str) -> None:
-        """See `Book`."""
-        self.records[kind].pop(key, None)
 
     def _tidy(self) -> None:
         self.leases = [(held.expires, call_id) for call_id, held in self.held.items() if not held.lapsed]
@@ -290,7 +286,7 @@ class _MemoryBook:
             if record.until > now:
                 self._watch(kind, key, record.until)
             else:
-                self.drop(kind, key)
+                del self.records[kind][key]
 
     def _watch(self, kind: type[Record], key: str, until: float) -> None:
         self._count += 1

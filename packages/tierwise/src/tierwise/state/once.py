@@ -31,7 +31,7 @@ _REMEMBERED = 86_400.0
 
 def begin_once(book: Book, now: float, key: str, fingerprint: str, run_id: str, *, lease: float, again: bool) -> Once:
     """See `State.begin_once`."""
-    kept = book.load(Keyed, key)
+    kept = book.keyed.get(key)
     if kept is None or kept.until <= now:
         return _begun(book, now, key, fingerprint, run_id, lease)
     if kept.fingerprint != fingerprint:
@@ -45,11 +45,11 @@ def begin_once(book: Book, now: float, key: str, fingerprint: str, run_id: str, 
 
 def end_once(book: Book, now: float, key: str, run_id: str, body: str | None, *, keep: float) -> None:
     """See `State.end_once`."""
-    kept = book.load(Keyed, key)
+    kept = book.keyed.get(key)
     if kept is None or kept.run_id != run_id:
         return
     if keep <= 0:
-        book.drop(Keyed, key)
+        book.keyed.pop(key, None)
     else:
         book.add(key, Keyed(kept.fingerprint, run_id, now, now + keep, body))
 

@@ -118,7 +118,7 @@ class Keyed:
 
 
 Record: TypeAlias = Account | Places | Bucket | Breaker | Line | Held | Keyed
-R = TypeVar("R", bound="Account | Places | Bucket | Breaker | Line | Held | Keyed")
+C = TypeVar("C", covariant=True)
 
 KEPT: Mapping[type[Claim], type[Record]] = {
     Spend: Account,
@@ -130,19 +130,54 @@ KEPT: Mapping[type[Claim], type[Record]] = {
 """What is kept of each kind of claim."""
 
 
-class Shelf(Protocol):
-    """The records of one kind of claim."""
+class Shelf(Protocol[C]):
+    """The records of one kind. One that it gave may be changed: it is kept so."""
 
-    def get(self, key: str, /) -> Any:
+    def get(self, key: str, /) -> C | None:
         """The record, if there is one."""
+        ...
+
+    def pop(self, key: str, default: None, /) -> C | None:
+        """Forgets a record."""
         ...
 
 
 class Book(Protocol):
-    """The records of a store, within one transaction. A record that it gave may be changed: the book keeps it so."""
+    """The records of a store, within one transaction."""
 
-    def load(self, kind: type[R], key: str) -> R | None:
-        """The record, if there is one."""
+    @property
+    def accounts(self) -> Shelf[Account]:
+        """See `Account`."""
+        ...
+
+    @property
+    def places(self) -> Shelf[Places]:
+        """See `Places`."""
+        ...
+
+    @property
+    def buckets(self) -> Shelf[Bucket]:
+        """See `Bucket`."""
+        ...
+
+    @property
+    def breakers(self) -> Shelf[Breaker]:
+        """See `Breaker`."""
+        ...
+
+    @property
+    def lines(self) -> Shelf[Line]:
+        """See `Line`. If it is false, it is empty."""
+        ...
+
+    @property
+    def held(self) -> Shelf[Held]:
+        """See `Held`."""
+        ...
+
+    @property
+    def keyed(self) -> Shelf[Keyed]:
+        """See `Keyed`."""
         ...
 
     @property
@@ -151,16 +186,12 @@ class Book(Protocol):
         ...
 
     @property
-    def shelves(self) -> Mapping[type[Claim], Shelf]:
-        """What is kept of claims, by their kind. An empty one may be false."""
+    def shelves(self) -> Mapping[type[Claim], Shelf[Any]]:
+        """What is kept of claims, by their kind."""
         ...
 
     def add(self, key: str, record: Record) -> None:
         """Keeps a record that is new, or that had no `until`, or the call's whose lease is over."""
-        ...
-
-    def drop(self, kind: type[Record], key: str) -> None:
-        """Forgets a record."""
         ...
 
     def lapsed(self, now: float) -> Sequence[tuple[str, Held]]:

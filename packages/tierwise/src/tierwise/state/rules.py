@@ -46,10 +46,10 @@ def reserve(
     """See `State.reserve`."""
     if book.soonest <= now:
         sweep(book, now)
-    held = book.load(Held, call_id)
+    held = book.held.get(call_id)
     if held is not None and not held.lapsed:
         return Granted(held.units, probe=bool(held.probes))
-    others = before(book, now, call_id, claims) if book.shelves[Turn] else NOBODY
+    others = before(book, now, call_id, claims) if book.lines else NOBODY
     units, worst, found = _judged(book, now, claims, others, least, most)
     if worst is not None:
         if wait and worst.retry_after is not None:
@@ -93,7 +93,7 @@ def settle(book: Book, now: float, call_id: str, claims: Sequence[Claim], taken:
     """See `State.settle`."""
     if book.soonest <= now:
         sweep(book, now)
-    held = book.load(Held, call_id)
+    held = book.held.get(call_id)
     if held is None:
         leave(book, call_id, claims, served=False)
         return
@@ -101,7 +101,7 @@ def settle(book: Book, now: float, call_id: str, claims: Sequence[Claim], taken:
         _SETTLED[type(claim)](book, now, call_id, claim, took, held)
     if held.accounts or held.places or held.probes:
         _give_back(book, call_id, held)
-    book.drop(Held, call_id)
+    book.held.pop(call_id, None)
 
 
 def sweep(book: Book, now: float) -> int:
@@ -116,7 +116,7 @@ def sweep(book: Book, now: float) -> int:
 
 def lift(book: Book, now: float, key: str, cap: int, keep: float | None) -> None:
     """See `State.lift`."""
-    known = book.load(Account, key)
+    known = book.accounts.get(key)
     account = known or Account()
     account.cap = cap if account.cap is None else max(account.cap, cap)
     _keep_account(book, now, key, known, account, keep)
@@ -139,13 +139,13 @@ def _give_back(book: Book, call_id: str, held: Held) -> None:
     if held.lapsed:
         return
     for key, amount in held.accounts.items():
-        account = book.load(Account, key)
+        account = book.accounts.get(key)
         if account is not None:
             account.reserved -= amount
     for key in held.places:
         _vacate(book, call_id, key)
     for key in held.probes:
-        breaker = book.load(Breaker, key)
+        breaker = book.breakers.get(key)
         if breaker is not None and breaker.probe == call_id:
             breaker.probe = None
 
@@ -186,7 +186,7 @@ def _set_aside_money(book: Book, now: float, call_id: str, claim: Spend, known: 
 
 def _spend(book: Book, now: float, call_id: str, claim: Spend, took: Taken, held: Held) -> None:
     key, _, _, _, keep = claim
-    known = book.load(Account, key)
+    known = book.accounts.get(key)
     account = known or Account()
     amount = held.accounts.pop(key, 0)
     if not held.lapsed:
@@ -244,7 +244,7 @@ def _free(book: Book, now: float, call_id: str, claim: Slot, took: Taken, held: 
 
 
 def _vacate(book: Book, call_id: str, key: str) -> None:
-    places = book.load(Places, key)
+    places = book.places.get(key)
     if places is not None:
         places.holders.remove(call_id)
 
@@ -276,7 +276,7 @@ def _correct(book: Book, now: float, call_id: str, claim: Rate, took: Taken, hel
     """What was taken more, or less, than expected. A bucket that is full gains nothing."""
     more = took - held.expected.get(claim.key, 0) if isinstance(took, int) else 0
     if more:
-        _drawn(book, now, claim, book.load(Bucket, claim.key), more)
+        _drawn(book, now, claim, book.buckets.get(claim.key), more)
 
 
 def _drawn(book: Book, now: float, claim: Rate, known: Bucket | None, amount: int) -> None:
@@ -320,7 +320,7 @@ def _probe(book: Book, now: float, call_id: str, claim: Circuit, breaker: Breake
 
 
 def _learn(book: Book, now: float, call_id: str, claim: Circuit, took: Taken, held: Held) -> None:
-    known = book.load(Breaker, claim.key)
+    known = book.breakers.get(claim.key)
     health, asked = took if isinstance(took, Signal) else _SILENCE
     pause = asked or 0.0
     if known is None and health in ("good", "unknown") and pause <= 0:
@@ -330,7 +330,7 @@ def _learn(book: Book, now: float, call_id: str, claim: Circuit, took: Taken, he
     if probed and breaker.probe == call_id:
         breaker.probe = None
     if health == "good" and (probed or closed):
-        book.drop(Breaker, claim.key)
+        book.breakers.pop(claim.key, None)
         return
     if health == "bad":
         breaker.failures += 1

@@ -18,7 +18,6 @@ from tierwise.state.book import SQLiteBook
 from tierwise.state.claims import Balance, Claim, Denied, Granted, Observed, Taken
 from tierwise.state.file import StateFile, Work
 from tierwise.state.once import Once, begin_once, end_once
-from tierwise.state.records import Account, Breaker
 from tierwise.state.shared import KEPT_SECONDS, WEIGHT, Averages, Session, SharedState, storable
 
 __all__ = ["SQLiteState"]
@@ -169,7 +168,7 @@ class SQLiteState(SharedState):
         return self._file.do(lambda book, now: _averages(book.db, now, model), wait=self._brief)
 
     def _ask_circuit(self, circuit: str) -> float | None:
-        return self._file.do(lambda book, now: rules.open_for(book.load(Breaker, circuit), now), wait=self._brief)
+        return self._file.do(lambda book, now: rules.open_for(book.breakers.get(circuit), now), wait=self._brief)
 
     def _tell_observed(self, observed: Observed) -> Averages:
         return self._file.do(lambda book, now: _observe(book.db, now, observed), wait=self._brief)
@@ -210,7 +209,7 @@ def _ending(key: str, run_id: str, body: str | None, keep: float) -> Work[None]:
 def _balance(book: SQLiteBook, now: float, key: str) -> Balance:
     while rules.sweep(book, now):
         book.flush()
-    account = book.load(Account, key)
+    account = book.accounts.get(key)
     return Balance() if account is None else Balance(account.spent, account.reserved, account.cap)
 
 

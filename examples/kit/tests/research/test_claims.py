@@ -96,6 +96,11 @@ def test_what_says_nothing_claims_nothing(inquiry: Inquiry, text: str) -> None:
     assert read(inquiry, text) == []
 
 
+def test_a_number_of_any_length_is_read(inquiry: Inquiry) -> None:
+    claim = only(inquiry, f"The gauge raises an alarm at 2.40 m [{'9' * 5000}].")
+    assert claim.standing == "unsupported"
+
+
 def test_other_negations_are_claims() -> None:
     assert is_not_told("The documents do not tell.")
     assert not is_not_told("Nobody may open a cabinet alone.")

@@ -82,6 +82,37 @@ def test_the_receipt_tells_why_it_went_up(agent: Agent, corpus: Corpus) -> None:
     assert "9.90 stands in no cited line" in str(rows[0].evidence)
 
 
+@pytest.mark.parametrize(
+    ("question", "documents", "half"),
+    [
+        (
+            "How long are raw readings kept?",
+            {"a.md": "Raw readings are kept for 30 days.", "b.md": "From July raw readings are kept for 90 days."},
+            "Raw readings are kept for 30 days.",
+        ),
+        (
+            "Which firmware mends the clock, and since when does every logger run it?",
+            {"a.md": "The firmware 4.2.1 mends the clock.", "b.md": "Since 2 November every logger runs it."},
+            "The firmware 4.2.1 mends the clock.",
+        ),
+    ],
+)
+def test_what_another_document_speaks_against_or_adds_to_goes_up(
+    agent: Agent, question: str, documents: dict[str, str], half: str
+) -> None:
+    told = {
+        OPENINGS["rewrite"]: Queries(queries=["raw readings firmware kept days", "clock logger November days"]),
+        OPENINGS["filter"]: Relevant(passages=[1, 2]),
+        OPENINGS["answer"]: half,
+    }
+    with scripted(told) as models:
+        inquiry = Inquiry(question, Corpus(documents), models.ladder)
+        report = agent(inquiry)
+    rows = [row for row in rows_of(inquiry.router) if row.job == "answer"]
+    assert [(row.tier, row.verdict) for row in rows] == [("code", "reject"), ("large", "abstain")]
+    assert report.answered
+
+
 def test_a_made_up_figure_is_dropped_whoever_says_it(agent: Agent, corpus: Corpus) -> None:
     report, _ = ran(agent, corpus, answer=MADE_UP)
     assert not report.answered

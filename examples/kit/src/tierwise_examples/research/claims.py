@@ -20,7 +20,7 @@ Standing: TypeAlias = Literal["supported", "open", "unsupported"]
 """What the words alone say: the cited lines hold the claim, may hold it, or do not."""
 
 _NOT_TOLD = re.compile(r"(?i)\b(?:documents?|passages?) (?:do|does)(?: not|n't) (?:tell|say|mention|specify|state)")
-_CITED = re.compile(r"\[\s*(\d+(?:\s*[,;]\s*\d+)*)\s*\]|\((\d+)\)(?=[\s.!?]*$)")
+_CITED = re.compile(r"\[\s*\d{1,4}(?:\s*[,;]\s*\d{1,4})*\s*\]|\(\d{1,4}\)(?=[\s.!?]*$)")
 """`[1]`, `[1, 2]`, and at the end of a sentence `(1)`."""
 _LATE = re.compile(r"([.!?])((?:\s*(?:\[[\d\s,;]+\]|\(\d+\)))+)")
 _ASIDE = re.compile(r"\([^()]*\)")
@@ -76,7 +76,7 @@ class Reader:
         """The claims of an answer; a sentence that says that the documents do not tell is none.
 
         Args:
-            text: The answer; with numbers in brackets.
+            text: The answer, with numbers in brackets.
             passages: What was given: `[1]` cites the first sentence of the first.
         """
         numbered = dict(enumerate((p for p in passages for _ in p.sentences), start=1))

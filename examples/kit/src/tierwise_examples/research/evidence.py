@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel
 from tierwise import Task, Verdict
-from tierwise.context import Context
-from tierwise.flow import Flow, Outcome
+from tierwise.flow import Outcome
 from tierwise.schema import parse_output
 from tierwise.verifiers import Verifier
 
@@ -22,9 +21,6 @@ if TYPE_CHECKING:
     from tierwise_examples.research.inquiry import Inquiry
 
 __all__ = ["Evidence"]
-
-_HELPS = frozenset({"rewrite", "filter"})
-"""Steps without which the answer is found too."""
 
 _PART = 2
 """So many words of a question are a part of it."""
@@ -44,24 +40,21 @@ class Evidence(Verifier):
 
     def check(self, task: Task, outcome: Outcome) -> Verdict:
         """See `Verifier`."""
+        lowest, *higher = self._inquiry.ladder.models
+        tier = outcome.attempt.tier
         match task.job:
             case "rewrite":
-                return self._rewrite(outcome)
+                verdict = self._rewrite(outcome)
             case "filter":
-                return self._filter(outcome)
+                verdict = self._filter(outcome)
             case "answer":
-                return self._answer(outcome)
+                return self._answer(outcome, last=tier == self._inquiry.ladder.top)
             case _:
                 return self.abstain("a step without evidence", quotes=False)
-
-    def flow(self, task: Task, outcome: Outcome, context: Context) -> Flow[Verdict]:
-        """See `Verifier`. Only the lowest tier's searches and choices go up: the question's own words find much too."""
-        verdict = self.check(task, outcome)
-        lowest = outcome.attempt.tier == context.reach[0].name != context.reach[-1].name
-        if verdict.rejected and task.job in _HELPS and not lowest:
+        if verdict.rejected and not (higher and tier == lowest):
+            # These steps only help: the question's own words find much too, so they go up once at most.
             return self.abstain(verdict.evidence, quotes=False)
         return verdict
-        yield ()
 
     def _rewrite(self, outcome: Outcome) -> Verdict:
         """A search has to do with the question, and to add a word that the documents have."""
@@ -88,7 +81,7 @@ class Evidence(Verifier):
             return self.reject(f"{strange} were not shown", quotes=False)
         return self.accept(f"{len(found.passages)} of {len(shown)} passages", quotes=False)
 
-    def _answer(self, outcome: Outcome) -> Verdict:
+    def _answer(self, outcome: Outcome, *, last: bool) -> Verdict:
         """Each sentence has to cite what was given, and its numbers and names have to stand there."""
         if not outcome.text.strip():
             return self.abstain("no text", quotes=False)
@@ -99,13 +92,19 @@ class Evidence(Verifier):
         if not claims:
             # That nothing was found is no evidence that there is nothing: a higher tier looks again.
             return self.abstain("says that the documents do not tell", quotes=False)
-        contested = next((claim for claim in claims if claim.against is not None), None)
-        if contested is not None:
-            return self.reject(f"sentence {contested.number}: {contested.against} has other figures")
-        missed = self._missed(claims)
-        if missed:
-            return self.reject(f"{missed} says more of what is asked, and is not cited")
+        doubt = self._doubt(claims)
+        if doubt:
+            # The highest tier has weighed what speaks against it; the report shows it to the reader.
+            return self.abstain(doubt) if last else self.reject(doubt)
         return self.accept(f"{len(claims)} sentences stand on what they cite", quotes=False)
+
+    def _doubt(self, claims: Sequence[Claim]) -> str:
+        """What of the documents speaks against an answer whose sentences all stand; empty if nothing does."""
+        for claim in claims:
+            if claim.against is not None:
+                return f"sentence {claim.number}: {claim.against} has other figures"
+        missed = self._missed(claims)
+        return f"{missed} says more of what is asked, and is not cited" if missed else ""
 
     def _missed(self, claims: Sequence[Claim]) -> str:
         """A sentence of a document that is not cited, with words of the question that no cited document has.

@@ -113,7 +113,7 @@ class Evidence(Verifier):
         """
         files = {line.file for claim in claims for line in claim.lines}
         given = [(p.file, sentence) for p in self._inquiry.given for sentence in p.sentences]
-        known = content(" ".join(sentence.text for file, sentence in given if file in files))
+        known = content(" ".join(self._inquiry.corpus.documents[file] for file in files))
         lacking = content(self._inquiry.question) - known
         for file, sentence in given:
             if file not in files and len(content(sentence.text) & lacking) >= _PART:

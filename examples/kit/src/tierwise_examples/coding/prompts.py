@@ -37,7 +37,7 @@ class Plan(BaseModel):
 
     file: str = Field(description="the file with the bug")
     function: str = Field(description="the function with the bug")
-    cause: str = Field(max_length=120, description="what is wrong, in one short sentence")
+    cause: str = Field(max_length=120, description="what is wrong, in at most ten words")
 
 
 def plan_prompt(workspace: Workspace, failure: TestRun) -> str:

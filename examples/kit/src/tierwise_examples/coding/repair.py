@@ -23,7 +23,7 @@ from tierwise_examples.ladders import Ladder
 
 __all__ = ["MOST_TOKENS", "Repair"]
 
-MOST_TOKENS = {"plan": 120, "look": 60, "patch": 400}
+MOST_TOKENS = {"plan": 200, "look": 60, "patch": 400}
 """The longest answer of each stage: a small model does not always find its end."""
 
 _MOST_CALLS = 6

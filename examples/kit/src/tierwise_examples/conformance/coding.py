@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import ClassVar, NamedTuple
 
 import pytest
+from pydantic import BaseModel
 
 from tierwise_examples.cli import Failures, rows_of
 from tierwise_examples.coding.command import main, repaired
@@ -14,7 +16,7 @@ from tierwise_examples.coding.prompts import LOOK, PATCH, PLAN, Plan
 from tierwise_examples.coding.repair import Repair
 from tierwise_examples.coding.sandbox import Limits, open_sandbox
 from tierwise_examples.coding.workspace import Workspace
-from tierwise_examples.scripted import Call, Script, Scripted, scripted
+from tierwise_examples.scripted import Call, Scripted, scripted
 
 __all__ = ["CodingConformance"]
 
@@ -51,7 +53,7 @@ RIGHT = patch("return subtotal(prices) + shipping")
 WRONG = patch("return subtotal(prices) * shipping")
 ENDLESS = patch("while True: pass")
 ELSEWHERE = "```python\ndef key():\n    return 'changed'\n```"
-STAGES: Script = {
+STAGES: Mapping[str, BaseModel | Call] = {
     PLAN: Plan(file="cart.py", function="total", cause="shipping is taken off"),
     LOOK: Call("read_function", {"file": "cart.py", "name": "total"}),
 }

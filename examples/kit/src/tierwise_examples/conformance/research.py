@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import ClassVar, NamedTuple
 
 import pytest
+from pydantic import BaseModel
 
 from tierwise_examples.cli import Failures, rows_of
 from tierwise_examples.research.claims import NOT_TOLD
@@ -16,7 +18,7 @@ from tierwise_examples.research.inquiry import Inquiry
 from tierwise_examples.research.prompts import OPENINGS
 from tierwise_examples.research.reports import Report
 from tierwise_examples.research.shapes import Queries, Relevant, Supported
-from tierwise_examples.scripted import Script, Scripted, scripted
+from tierwise_examples.scripted import Scripted, scripted
 
 __all__ = ["ResearchConformance"]
 
@@ -40,7 +42,7 @@ REWRITE, FILTER, ANSWER, CHECK = (OPENINGS[job] for job in ("rewrite", "filter",
 RIGHT = "The tide gauge raises an alarm at 2.40 m [1]."
 WRONG = "The tide gauge raises an alarm at 9.75 m [1]."
 OPEN = "The tide gauge warns harbour crews from 2.40 m on [1]. The tide alarm wakes crews from 2.40 m on [1]."
-STAGES: Script = {REWRITE: Queries(queries=["alarm level Rosa chose"]), FILTER: Relevant(passages=[1])}
+STAGES: Mapping[str, BaseModel] = {REWRITE: Queries(queries=["alarm level Rosa chose"]), FILTER: Relevant(passages=[1])}
 
 
 class Result(NamedTuple):

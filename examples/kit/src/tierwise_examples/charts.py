@@ -27,7 +27,7 @@ def receipt_chart(receipt: Receipt) -> Figure:
         receipt: Of one run, or of several.
     """
     rows = [row for row in receipt.rows if row.tier]
-    paid = bool(receipt.cost)
+    paid = receipt.known_cost > 0
     # What matplotlib's methods take beside their arguments is not known to type checkers.
     figure: Any = Figure(figsize=(7, 1.2 + 0.35 * len(rows)), dpi=72, layout="constrained")
     axes = figure.subplots()

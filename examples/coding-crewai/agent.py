@@ -20,9 +20,10 @@ from tierwise_examples.coding import Plan, Repair, main
 def crew(repair: Repair) -> Crew:
     """The agents for one bug, and their tasks."""
     tools: Any = [tool(f.__name__, result_as_answer=True)(f) for f in repair.tools]
-    planner = agent(repair, "plan", role="Planner", goal="Find the bug")
-    reader = agent(repair, "look", role="Reader", goal="Read the code of the bug", tools=tools)
-    programmer = agent(repair, "patch", role="Programmer", goal="Correct the code")
+    planner = agent(repair, "plan", role="Planner", goal="Find the bug", backstory="You read tests")
+    reader = agent(repair, "look", role="Reader", goal="Read the code", backstory="You call tools", tools=tools)
+    # Small models copy the function as it is, unless they are asked what was wrong with it.
+    programmer = agent(repair, "patch", role="Programmer", goal="Mend bugs", backstory="You explain what you change")
     plan: Any = Task(
         name="plan",
         description=repair.plan_prompt(),
@@ -39,8 +40,8 @@ def crew(repair: Repair) -> Crew:
     )
     patch = Task(
         name="patch",
-        description="Correct the function",
-        expected_output="The corrected function",
+        description="Mend the function",
+        expected_output="The corrected function, and what was wrong",
         agent=programmer,
         context=[],
     )
@@ -59,7 +60,7 @@ def crew(repair: Repair) -> Crew:
 def agent(repair: Repair, job: str, **fields: Any) -> Agent:
     """An agent whose calls are routed by its job. What fails goes up a tier, and is not tried again by the agent."""
     llm = RoutedLLM(repair.router, task=repair.task(job))
-    return Agent(backstory="You know Python", llm=llm, max_iter=1, max_retry_limit=0, **fields)
+    return Agent(llm=llm, max_iter=1, max_retry_limit=0, **fields)
 
 
 def fix(repair: Repair) -> None:

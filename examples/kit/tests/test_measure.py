@@ -156,12 +156,15 @@ def test_the_command_line_runs_agents_and_writes_the_table(tmp_path: Path, capsy
 
 
 @pytest.mark.usefixtures("sandbox", "told_models")
-def test_an_agent_that_overruns_its_form_ends_the_run_with_its_words(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_an_agent_that_overruns_its_form_is_told_below_the_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(FORMS, "ci", Form(models=2, cases=1, prompt=10))
+    figures = str(tmp_path / "ci.json")
+    main(["run", "--json", figures, str(CODING)])
     with pytest.raises(SystemExit, match="and 10 are the most"):
-        main(["run", "--json", str(tmp_path / "ci.json"), str(CODING)])
+        main(["table", figures])
+    assert "| [coding](coding-plain) |" in capsys.readouterr().out
 
 
 def test_a_page_without_marks_is_left_alone(tmp_path: Path) -> None:

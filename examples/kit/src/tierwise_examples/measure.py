@@ -66,7 +66,7 @@ def overruns(trials: Iterable[Trial], form: Form) -> list[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line. Ends with status 1 if a run took more than its form allows.
+    """The command line. `table` ends with status 1 if a run took more than its form allows.
 
     Args:
         arguments: Those of the command line; the process's own if not given.
@@ -89,15 +89,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _run(asked: Namespace) -> None:
     form, trials = FORMS[asked.form], list[Trial]()
     patterns = {folder.name: _pattern(folder) for folder in asked.folders}
+    asked.json.parent.mkdir(parents=True, exist_ok=True)
     with embedded(form.models) as ladder:
         for trial in measured(asked.folders, ladder, form.cases):
             trials.append(trial)
             print(_line(trial), flush=True)
-    written = {"models": dict(ladder.models), "patterns": patterns, "trials": [asdict(trial) for trial in trials]}
-    asked.json.parent.mkdir(parents=True, exist_ok=True)
-    asked.json.write_text(json.dumps(written, indent=1), encoding="utf-8")
-    if found := overruns(trials, form):
-        raise SystemExit("\n".join(found))
+            # Written each time: a full run takes long, and what it has measured until it is stopped stays.
+            written = {"form": asked.form, "models": dict(ladder.models), "patterns": patterns}
+            written |= {"trials": [asdict(trial) for trial in trials]}
+            asked.json.write_text(json.dumps(written, indent=1), encoding="utf-8")
 
 
 def _line(trial: Trial) -> str:
@@ -120,6 +120,8 @@ def _table(asked: Namespace) -> None:
     print(text)
     if asked.into is not None:
         _put(asked.into, text)
+    if found := overruns(trials, FORMS[found[0]["form"]]):
+        raise SystemExit("\n".join(found))
 
 
 def _put(page: Path, text: str) -> None:

@@ -33,10 +33,10 @@ _MOST_OUTLINE = 1_200
 
 
 class Plan(BaseModel):
-    """Where the bug is, and what it is."""
+    """Where the bug is, and what it is. No part may run on: a small model repeats itself to the end of its output."""
 
-    file: str = Field(description="the file with the bug")
-    function: str = Field(description="the function with the bug")
+    file: str = Field(max_length=100, description="the file with the bug")
+    function: str = Field(max_length=80, description="the function with the bug")
     cause: str = Field(max_length=120, description="what is wrong, in at most ten words")
 
 

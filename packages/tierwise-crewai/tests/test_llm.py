@@ -374,6 +374,24 @@ def test_a_typed_answer_that_was_cut_off_goes_to_the_next_model(
     assert [c.model for c in provider.calls] == ["small", "large"]
 
 
+@pytest.mark.parametrize("way", ["call", "acall"])
+async def test_a_typed_answer_that_was_cut_off_is_on_the_bill(
+    provider: LoopbackProvider, routed: Make, replies: list[Answer], way: str
+) -> None:
+    class City(BaseModel):
+        name: str
+
+    provider.on("small", Reply(text='{"name": "Os', finish_reason="length"))
+    provider.on("large", Reply(json={"name": "Oslo"}))
+    asked: dict[str, Any] = {"messages": "Which?", "response_model": City}
+    llm = routed()
+    assert (await llm.acall(**asked) if way == "acall" else llm.call(**asked)) == City(name="Oslo")
+    draft, billed = replies[0].attempts[0], provider.calls[0]
+    assert (draft.verdict, draft.finish_reason, draft.error_type) == ("reject", "length", None)
+    assert draft.usage is not None
+    assert (draft.usage.input_tokens, draft.usage.output_tokens) == (billed.billed_input, billed.billed_output)
+
+
 def test_a_field_that_no_task_has_is_told_when_the_llm_is_made(routed: Callable[..., RoutedLLM]) -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'job'"):
         routed(task={"joob": "plan"})

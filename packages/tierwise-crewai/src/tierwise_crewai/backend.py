@@ -21,6 +21,7 @@ from crewai.llms.base_llm import LLMCallBlockedError
 from crewai.llms.retry import arun_with_rate_limit_retry, run_with_rate_limit_retry
 from crewai.utilities.exceptions.context_window_exceeding_exception import LLMContextLengthExceededError
 from crewai.utilities.pydantic_schema_utils import create_model_from_schema  # pyright: ignore[reportUnknownVariableType]
+from openai import LengthFinishReasonError  # of CrewAI's own client
 from pydantic import BaseModel
 from tierwise import Message, ModelSpec
 from tierwise.backends import NativeBackend, failure_of, portable, ported, runs_here
@@ -28,7 +29,7 @@ from tierwise.errors import BackendError, BadResponseError, ContextOverflowError
 from tierwise.flow import Attempt, Chunk, Outcome
 from tierwise.schema import as_json_schema
 
-from tierwise_crewai.convert import from_core, outcome_of, written_calls
+from tierwise_crewai.convert import cut_off, from_core, outcome_of, written_calls
 from tierwise_crewai.quiet import Quiet, Shown
 from tierwise_crewai.relay import Put, apulled, pulled
 
@@ -119,13 +120,19 @@ class CrewAIBackend(NativeBackend):
     def _called(self, attempt: Attempt, put: Put[Shown] | None) -> Outcome:
         quiet = self._quiet(attempt, put)
         with _FAILURES:
-            answer = _once(lambda: _call(quiet.llm, _arguments(attempt)))
+            try:
+                answer = _once(lambda: _call(quiet.llm, _arguments(attempt)))
+            except LengthFinishReasonError as error:
+                return cut_off(attempt, error.completion)
         return outcome_of(attempt, answer, quiet.counted, quiet.finish_reason, quiet.response_id)
 
     async def _acalled(self, attempt: Attempt, put: Put[Shown] | None) -> Outcome:
         quiet = self._quiet(attempt, put)
         with _FAILURES:
-            answer = await _aonce(lambda: _acall(quiet.llm, _arguments(attempt)))
+            try:
+                answer = await _aonce(lambda: _acall(quiet.llm, _arguments(attempt)))
+            except LengthFinishReasonError as error:
+                return cut_off(attempt, error.completion)
         return outcome_of(attempt, answer, quiet.counted, quiet.finish_reason, quiet.response_id)
 
     @contextmanager

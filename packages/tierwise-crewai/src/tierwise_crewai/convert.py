@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from tierwise import Attempt, Message, Outcome, Tool, ToolCall, Usage
 from tierwise.values import evolve
 
-__all__ = ["counters", "from_core", "outcome_of", "to_core", "tools_to_core", "written_calls"]
+__all__ = ["counters", "cut_off", "from_core", "outcome_of", "to_core", "tools_to_core", "written_calls"]
 
 _GEMINI = "raw_tool_call_parts"
 """Where CrewAI keeps the parts that Gemini wrote, its signatures with them: no other provider can read those."""
@@ -98,6 +98,19 @@ def outcome_of(
         fields = {"tool_calls": tuple(map(_call, cast("list[Any]", answer)))}
     said: dict[str, Any] = {"finish_reason": finish_reason, "response_id": response_id}
     return Outcome(attempt, usage=_usage(counted), raw=answer, **said, **fields)
+
+
+def cut_off(attempt: Attempt, completion: Any) -> Outcome:
+    """A typed answer that reached the longest length, as far as it goes: it was paid, and a verifier rejects it.
+
+    Args:
+        attempt: The call.
+        completion: What OpenAI's client read of it.
+    """
+    text, usage = completion.choices[0].message.content or "", completion.usage
+    said: dict[str, Any] = {"finish_reason": "length", "response_id": completion.id}
+    paid = None if usage is None else Usage(usage.prompt_tokens, usage.completion_tokens)
+    return Outcome(attempt, text=text, usage=paid, raw=text, **said)
 
 
 def _call(call: Any) -> ToolCall:

@@ -20,7 +20,7 @@ from tierwise_examples.coding import Plan, Repair, main
 def crew(repair: Repair) -> Crew:
     """The agents for one bug, and their tasks."""
     tools: Any = [tool(f.__name__, result_as_answer=True)(f) for f in repair.tools]
-    planner = agent(repair, "plan", role="Planner", goal="Find the bug", backstory="You read tests")
+    planner = agent(repair, "plan", role="Planner", goal="Find the bug", backstory="You are brief")
     reader = agent(repair, "look", role="Reader", goal="Read the code", backstory="You call tools", tools=tools)
     # Small models copy the function as it is, unless they are asked what was wrong with it.
     programmer = agent(repair, "patch", role="Programmer", goal="Mend bugs", backstory="You explain what you change")

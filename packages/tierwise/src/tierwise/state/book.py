@@ -79,7 +79,7 @@ class _Shelf(Generic[R]):
 
 
 class SQLiteBook:
-    """The records of a file within one transaction. See `Book`."""
+    """The records of a file, within one transaction after the other. See `Book`."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self.db = db
@@ -129,9 +129,14 @@ class SQLiteBook:
                 else:
                     expires = record.expires if isinstance(record, Held) and not record.lapsed else None
                     kept.append((kind.__name__, key, body, expires, record.until))
-            shelf.records.clear()
-            shelf.bodies.clear()
         if gone:
             self.db.executemany("DELETE FROM records WHERE kind = ? AND key = ?", gone)
         if kept:
             self.db.executemany("REPLACE INTO records VALUES (?, ?, ?, ?, ?)", kept)
+        self.clear()
+
+    def clear(self) -> None:
+        """Remembers nothing: a transaction begins, or what it changed is written."""
+        for shelf in self._shelves.values():
+            shelf.records.clear()
+            shelf.bodies.clear()

@@ -62,7 +62,7 @@ class StateFile:
     def _reset(self) -> None:
         self._held = threading.Lock()
         """Held while the connection is in use."""
-        self._db: sqlite3.Connection | None = None
+        self._book: SQLiteBook | None = None
         self._gate = threading.Lock()
         """Held while something is put into the queue, so that nothing is put behind its end."""
         self._queue: SimpleQueue[_Queued | None] = SimpleQueue()
@@ -145,9 +145,10 @@ class StateFile:
         if not self._held.acquire(timeout=wait):
             raise self._error("other threads of this process keep the file busy")
         try:
-            db = self._connection()
-            with transaction(db, wait=ends - time.monotonic()):
-                book, now = SQLiteBook(db), self._now(db)
+            book = self._opened_book()
+            with transaction(book.db, wait=ends - time.monotonic()):
+                book.clear()  # of what a transaction had read that failed
+                now = self._now(book.db)
                 results = [work(book, now) for work in works]
                 book.flush()
             return results
@@ -161,7 +162,7 @@ class StateFile:
     def _error(self, message: str) -> StateError:
         return StateError(f"state {self.path}: {message}")
 
-    def _connection(self) -> sqlite3.Connection:
+    def _opened_book(self) -> SQLiteBook:
         if self._closed:
             raise self._error("it is closed")
         if self._identity is not None and _identity(self.path) != self._identity:
@@ -170,9 +171,9 @@ class StateFile:
                 "the file was moved away or replaced while it was in use: put it back; to begin anew, with nothing "
                 "spent, end the programs that use it first"
             )
-        if self._db is None:
-            self._db = self._opened()
-        return self._db
+        if self._book is None:
+            self._book = SQLiteBook(self._opened())
+        return self._book
 
     def _opened(self) -> sqlite3.Connection:
         db = connect(self.path, wait=self._wait, make=self._identity is None)
@@ -188,9 +189,9 @@ class StateFile:
         return db
 
     def _disconnect(self) -> None:
-        if self._db is not None:
-            self._db.close()
-            self._db = None
+        if self._book is not None:
+            self._book.db.close()
+            self._book = None
 
     def _now(self, db: sqlite3.Connection) -> float:
         """Seconds since 1970 by a clock that only goes forward, and that nobody sets.

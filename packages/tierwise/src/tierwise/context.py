@@ -15,11 +15,12 @@ from tierwise.fleet.pricing import Pricing
 from tierwise.flow import Gate
 from tierwise.state import State
 from tierwise.task import Task
-from tierwise.values import evolve
+from tierwise.values import evolve, quick
 
 __all__ = ["Context", "Decision", "fitting", "misfit"]
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Decision:
     """Who should try first, which rule said so, and on what figures."""
@@ -63,6 +64,7 @@ def misfit(model: ModelSpec, task: Task) -> str | None:
     return None
 
 
+@quick
 @dataclass(frozen=True, slots=True, eq=False)
 class Context:
     """What policies, strategies and verifiers can see. It does no I/O."""

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, TypeVar
 from tierwise.fleet.model import ModelSpec
 from tierwise.fleet.price import FREE, Usage
 from tierwise.task import Task, ToolCall
+from tierwise.values import quick
 
 if TYPE_CHECKING:
     from tierwise.context import Context, Decision
@@ -136,6 +137,7 @@ Gate: TypeAlias = Callable[[Prefix], GateAnswer]
 """A pure function of the prefix. Commit ends judgement; abort closes the call; undecided at the end is judged."""
 
 
+@quick
 @dataclass(frozen=True, slots=True, eq=False)
 class Attempt:
     """A call that a flow asks for."""
@@ -182,6 +184,7 @@ class Attempt:
         return own if own is not None else getattr(self.model, name)
 
 
+@quick
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
     """What came back of an attempt: an answer, or an error that the backend calls a failure."""
@@ -228,6 +231,7 @@ class Outcome:
         return self.error is None and not self.aborted
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What a verifier says of an answer, and on what evidence."""

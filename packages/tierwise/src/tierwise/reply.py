@@ -12,12 +12,14 @@ from tierwise.flow import Chunk, Outcome, Stated
 from tierwise.ledger.receipt import Receipt
 from tierwise.ledger.rows import Row
 from tierwise.task import ToolCall
+from tierwise.values import quick
 
 __all__ = ["AsyncReplyStream", "Reply", "ReplyStream", "Status"]
 
 Status: TypeAlias = Literal["verified", "unverified", "rejected"]
 
 
+@quick
 @dataclass(frozen=True, slots=True, eq=False)
 class Reply:
     """An answer, on what evidence it stands, and its bill."""

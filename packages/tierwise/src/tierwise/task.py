@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
 
 from tierwise.errors import ConfigError, UnknownNameError
 from tierwise.jsontext import DEEPEST, is_too_deep, read_json
-from tierwise.values import evolve
+from tierwise.values import drafted, evolve, quick
 
 if TYPE_CHECKING:
     from tierwise.context import Decision
@@ -109,6 +109,7 @@ class Tool:
         return {"type": "function", "function": function}
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Message:
     """One message of a conversation, in no provider's dialect."""
@@ -286,26 +287,27 @@ class Task:
         _positive("deadline", deadline)
         _positive("max_output_tokens", max_output_tokens)
         _key(idempotency_key)
-        put = object.__setattr__
-        put(self, "messages", said)
-        put(self, "job", job)
-        put(self, "role", role)
-        put(self, "node", node)
-        put(self, "tags", frozenset(tags))
-        put(self, "tools", tuple(map(Tool.of, tools)))
-        put(self, "tools_required", tools_required)
-        put(self, "output_schema", output_schema)
-        put(self, "session", session)
-        put(self, "trust", trust)
-        put(self, "stakes", stakes)
-        put(self, "min_tier", min_tier)
-        put(self, "max_tier", max_tier)
-        put(self, "decision", decision)
-        put(self, "deadline", deadline)
-        put(self, "max_output_tokens", max_output_tokens)
-        put(self, "idempotency_key", idempotency_key)
-        put(self, "retry_unknown", retry_unknown)
-        put(self, "native", native)
+        kind, draft = type(self), drafted(self)
+        draft.messages = said
+        draft.job = job
+        draft.role = role
+        draft.node = node
+        draft.tags = frozenset(tags)
+        draft.tools = tuple(map(Tool.of, tools))
+        draft.tools_required = tools_required
+        draft.output_schema = output_schema
+        draft.session = session
+        draft.trust = trust
+        draft.stakes = stakes
+        draft.min_tier = min_tier
+        draft.max_tier = max_tier
+        draft.decision = decision
+        draft.deadline = deadline
+        draft.max_output_tokens = max_output_tokens
+        draft.idempotency_key = idempotency_key
+        draft.retry_unknown = retry_unknown
+        draft.native = native
+        draft.__class__ = kind
 
     @classmethod
     def of(cls, value: Task | Prompt, **fields: Any) -> Task:

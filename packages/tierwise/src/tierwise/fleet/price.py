@@ -7,6 +7,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, TypeAlias
 
 from tierwise.errors import ConfigError
+from tierwise.values import quick
 
 __all__ = ["FREE", "Cost", "Price", "Usage"]
 
@@ -15,6 +16,7 @@ Number: TypeAlias = "Decimal | int | float | str"
 _MILLION = Decimal(1_000_000)
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Usage:
     """Tokens of one call. `None` means that the provider did not say.

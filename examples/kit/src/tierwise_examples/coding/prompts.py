@@ -12,7 +12,7 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from tierwise_examples.coding.source import constants, definitions, find
 from tierwise_examples.coding.testrun import Failure, TestRun
@@ -33,11 +33,16 @@ _MOST_OUTLINE = 1_200
 
 
 class Plan(BaseModel):
-    """Where the bug is, and what it is. No part may run on: a small model repeats itself to the end of its output."""
+    """Where the bug is, and what it is.
+
+    No part may run on, and nothing may come after the last: a small model does not always find its end.
+    """
+
+    model_config = ConfigDict(extra="forbid")
 
     file: str = Field(max_length=100, description="the file with the bug")
     function: str = Field(max_length=80, description="the function with the bug")
-    cause: str = Field(max_length=120, description="what is wrong, in at most ten words")
+    cause: str = Field(max_length=300, description="what is wrong, in at most ten words")
 
 
 def plan_prompt(workspace: Workspace, failure: TestRun) -> str:

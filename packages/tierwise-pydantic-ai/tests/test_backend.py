@@ -9,9 +9,12 @@ import pytest
 from pydantic_ai import Agent
 from pydantic_ai.models import Model
 from pydantic_ai.models.fallback import FallbackModel
+from pydantic_ai.models.ollama import OllamaModel
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.models.wrapper import WrapperModel
+from pydantic_ai.providers.ollama import OllamaProvider
 from pydantic_ai.providers.openai import OpenAIProvider
+from pydantic_ai.settings import ModelSettings
 from tierwise import Fleet, ModelSpec, Router, Single, Task, Tier, Tool
 from tierwise.errors import AllModelsFailedError
 from tierwise.testing.provider import Call, LoopbackProvider, Reply
@@ -48,6 +51,17 @@ async def test_the_smaller_cap_on_the_output_holds(provider: LoopbackProvider, o
     for asked, sent in ((20, 20), (90, 50), (None, 50)):
         await Agent(routed, model_settings={"max_tokens": asked} if asked else None).run("Why?")
         assert provider.calls[-1].options["max_completion_tokens"] == sent
+
+
+async def test_a_cap_on_the_output_reaches_ollama_by_the_name_that_it_reads(provider: LoopbackProvider) -> None:
+    provider.on("m", Reply(text="Because."))
+    model = OllamaModel("m", provider=OllamaProvider(base_url=f"{provider.url}/v1"))
+    routed = one(ModelSpec("ollama:m", max_output_tokens=50), model)
+    asked = (ModelSettings(), ModelSettings(max_tokens=20), ModelSettings(extra_body={"top_k": 1}))
+    for settings, sent in zip(asked, (50, 20, 50), strict=True):
+        await Agent(routed, model_settings=settings).run("Why?")
+        assert provider.calls[-1].body["max_tokens"] == sent
+    assert provider.calls[-1].body["top_k"] == 1
 
 
 async def test_rungs_may_differ_in_effort_alone(provider: LoopbackProvider, openai: OpenAIProvider) -> None:

@@ -119,6 +119,8 @@ class PydanticAIBackend(NativeBackend):
         messages = model.prepare_messages(moved(request.messages, model), request.parameters)
         settings = merge_model_settings(self._settings[attempt.model.key], _of_rung(attempt.model))
         settings = _of_attempt(attempt, merge_model_settings(settings, request.settings))
+        if model.system == "ollama":
+            settings = _for_ollama(settings)
         return model, Request(messages, settings, request.parameters, request.context)
 
 
@@ -196,6 +198,15 @@ def _of_attempt(attempt: Attempt, asked: ModelSettings | None) -> ModelSettings 
     if cap is not None:
         own["max_tokens"] = min(cap, (asked or {}).get("max_tokens", cap))
     return merge_model_settings(asked, cast("ModelSettings", own))
+
+
+def _for_ollama(settings: ModelSettings | None) -> ModelSettings | None:
+    """Pydantic AI bounds the answer by `max_completion_tokens`, which Ollama overlooks: it reads `max_tokens`."""
+    cap = (settings or {}).get("max_tokens")
+    if cap is None:
+        return settings
+    own = cast("Mapping[str, Any]", (settings or {}).get("extra_body") or {})
+    return merge_model_settings(settings, {"extra_body": {"max_tokens": cap, **own}})
 
 
 def _of_rung(model: ModelSpec) -> ModelSettings | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
@@ -12,6 +13,9 @@ from tierwise_examples.research.passages import Passage
 from tierwise_examples.research.words import stems
 
 __all__ = ["Embed", "Index", "fused"]
+
+# bm25s tells of each index at the level of debugging, and asks for that level itself.
+logging.getLogger("bm25s").setLevel(logging.WARNING)
 
 Embed: TypeAlias = Callable[[Sequence[str]], Sequence[Sequence[float]]]
 """One vector for each text, in their order."""

@@ -153,24 +153,25 @@ def first_answer(
     raise AllModelsFailedError(failed)
 
 
-def first_of(task: Task, tiers: Sequence[Tier], **fields: Any) -> Flow[Outcome]:
+def first_of(task: Task, tiers: Sequence[Tier], *, reason: str = "", **fields: Any) -> Flow[Outcome]:
     """The first tier that answers: the later tiers are fallbacks for the earlier.
 
     Args:
         task: What is asked.
         tiers: The tiers, in order.
-        **fields: Fields of the `Attempt`.
+        reason: Why the first of them is called.
+        **fields: Further fields of the `Attempt`.
 
     Raises:
         AllModelsFailedError: None answered.
     """
     failed: list[Outcome] = []
     for tier in tiers:
-        reason = f"fallback: {failed[-1].attempt.tier} failed" if failed else fields.get("reason", "")
         if failed:
+            reason = f"fallback: {failed[-1].attempt.tier} failed"
             yield from note(moved(failed[-1], tier))
         try:
-            return (yield from first_answer(task, tier, before=failed, **(fields | {"reason": reason})))
+            return (yield from first_answer(task, tier, before=failed, reason=reason, **fields))
         except AllModelsFailedError as error:
             failed.extend(error.outcomes)
     raise AllModelsFailedError(failed)

@@ -21,7 +21,6 @@ HELPERS: frozenset[Purpose] = frozenset({"judge", "classify", "check", "plan"})
 
 _ZERO = Decimal(0)
 _UNDECIDED = Decision("")
-_BLANK = Row("", "")
 
 
 class Record:
@@ -58,10 +57,9 @@ class Record:
             at: Seconds since 1970.
         """
         task = attempt.task
-        return evolve(
-            _BLANK,
-            call_id=call_id,
-            run_id=self._run_id,
+        return Row(
+            call_id,
+            self._run_id,
             started_at=at,
             session=task.session,
             job=task.job,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
 
 from tierwise.errors import ConfigError, UnknownNameError
 from tierwise.jsontext import DEEPEST, is_too_deep, read_json
-from tierwise.values import drafted, evolve, quick
+from tierwise.values import drafted, quick
 
 if TYPE_CHECKING:
     from tierwise.context import Decision
@@ -153,7 +153,7 @@ class Message:
             role,
             content,
             images=images + tuple(value.get("images") or ()),
-            tool_calls=tuple(_tool_call(c) for c in value.get("tool_calls") or ()),
+            tool_calls=tuple(map(_tool_call, value.get("tool_calls") or ())),
             tool_call_id=value.get("tool_call_id"),
             name=value.get("name") or value.get("tool_name"),
             failed=bool(value.get("failed", False)),
@@ -275,7 +275,7 @@ class Task:
         retry_unknown: bool = False,
         native: Any = None,
     ) -> None:
-        said = (evolve(_ASKING, content=messages),) if isinstance(messages, str) else tuple(map(Message.of, messages))
+        said = (Message("user", messages),) if isinstance(messages, str) else tuple(map(Message.of, messages))
         if system is not None:
             said = (Message("system", system), *said)
         if not said:
@@ -384,7 +384,6 @@ def task_fields(given: Mapping[str, Any] | None) -> dict[str, Any]:
     return dict(given or {})
 
 
-_ASKING = Message("user")
 _GIVEN = frozenset(f.name for f in fields(Task)) - {"messages", "native"}
 _LONGEST_KEY = 255
 

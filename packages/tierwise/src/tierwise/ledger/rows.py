@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 from tierwise.fleet.price import Usage
 from tierwise.flow import Purpose
-from tierwise.values import evolve
+from tierwise.values import evolve, quick
 
 __all__ = ["CallState", "Row"]
 
@@ -17,6 +17,7 @@ CallState: TypeAlias = Literal["intent", "settled", "refused", "unknown"]
 died between the two; the provider may have answered and billed."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Row:
     """One call."""

@@ -30,6 +30,7 @@ from tierwise.errors import ConfigError
 from tierwise.flow import Flow, Outcome, Verdict
 from tierwise.functions import needs_two, plain_function
 from tierwise.task import Task
+from tierwise.values import evolve
 
 __all__ = ["AllOf", "AnyOf", "Expense", "FunctionVerifier", "Verifier", "VerifierLike", "as_verifier"]
 
@@ -240,7 +241,7 @@ class _Several(Verifier):
             others = [p for p in accepted if p is not chosen] if chosen.accepted else []
             evidence = "; ".join([chosen.evidence, *(p.summary for p in others)])
             quotes = any(p.quotes for p in (chosen, *others))
-            return replace(chosen, evidence=evidence, quotes=quotes, parts=tuple(parts))
+            return evolve(chosen, evidence=evidence, quotes=quotes, parts=tuple(parts))
         evidence = "; ".join(p.summary for p in parts)
         quotes = any(p.quotes for p in parts)
         return Verdict("abstain", evidence, verifier=self.name, quotes=quotes, parts=tuple(parts))

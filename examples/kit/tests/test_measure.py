@@ -127,6 +127,12 @@ def test_the_table_adds_up_what_was_measured() -> None:
     assert "ollama:c alone" in legend
 
 
+def test_what_a_stopped_run_did_not_come_to_is_said() -> None:
+    ladder = Ladder({"small": "ollama:s", "code": "ollama:c"})
+    _, cases, _ = tables([trial()], ladder, {}).split("\n\n")
+    assert "| not run |" in cases
+
+
 @pytest.fixture
 def told_models(monkeypatch: pytest.MonkeyPatch) -> None:
     """The command line's models answer as told."""

@@ -61,11 +61,15 @@ def _cases(trials: Sequence[Trial], ladder: Ladder) -> str:
     for case, example in dict.fromkeys(sorted((trial.case, trial.example) for trial in trials)):
         line = [case, example]
         for way in ("routed", "alone"):
-            (trial,) = (t for t in _of(trials, example, way) if t.case == case)
-            _, calls, cost = _sum([trial], ladder)
-            line += ["yes" if trial.solved else "no", calls, cost, f"{trial.seconds:.0f} s"]
+            trial = next((t for t in _of(trials, example, way) if t.case == case), None)
+            line += ["not run", "", "", ""] if trial is None else _one(trial, ladder)
         lines.append(tuple(line))
     return _markdown(heads, sorted(lines, key=lambda line: (line[1].partition("-")[0], line[0])))
+
+
+def _one(trial: Trial, ladder: Ladder) -> list[str]:
+    _, calls, cost = _sum([trial], ladder)
+    return ["yes" if trial.solved else "no", calls, cost, f"{trial.seconds:.0f} s"]
 
 
 def _of(trials: Iterable[Trial], example: str, way: str) -> list[Trial]:

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from tierwise import Fleet, ModelSpec, Price, Router, Single, SQLiteState, Tier
 from tierwise.flow import Attempt, Outcome
 from tierwise.idempotency import keyed
+from tierwise.ledger import SQLiteLedger
 from tierwise_ollama import OllamaBackend
 
 
@@ -42,17 +43,17 @@ def main(
     backend = Doomed(provider)
     backend.at = "" if settled or dies is None else dies
     fleet = Fleet([Tier("small", ModelSpec("ollama:small", price=Price(1, 1)))])
-    with SQLiteState(store, wait=60) as state:
-        asks = Router(fleet, strategy=Single(), backends={"ollama": backend}, state=state, ledger=ledger)
+    said: list[tuple[str, bool]] = []
+    with SQLiteState(store, wait=60) as state, SQLiteLedger(ledger) as kept:
+        asks = Router(fleet, strategy=Single(), backends={"ollama": backend}, state=state, ledger=kept)
         print("ready", flush=True)
         sys.stdin.readline()
-        said: list[tuple[str, bool]] = []
         for name in subtasks:
             reply = asks.run(f"Do {name}.", idempotency_key=f"mission/{name}", session="mission", retry_unknown=True)
             said.append((reply.text, reply.replayed))
             if settled and name == dies:
                 killed()
-        print(json.dumps(said), flush=True)
+    print(json.dumps(said), flush=True)
 
 
 if __name__ == "__main__":

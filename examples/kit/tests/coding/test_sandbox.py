@@ -72,7 +72,7 @@ import os, pathlib
 files = ({str(tmp_path / "secret.txt")!r}, '/etc/passwd', '/etc/shadow')
 found = [file for file in files if pathlib.Path(file).exists()]
 found += [name for name in os.environ if 'KEY' in name]
-found += os.listdir(os.path.expanduser('~'))
+found += [name for name in os.listdir(os.path.expanduser('~')) if not {sys.prefix!r}.startswith(f'/tmp/{{name}}/')]
 def test_spy():
     assert found == []
 """

@@ -127,8 +127,10 @@ class Limits:
             if reserve.wait or not answered:
                 yield from self._given_up(Settle(call_id, held.claims, [0] * len(held.claims), None))
             raise
-        if _bounds(held.claims):
-            held.output_cap = said.units
+        for claim in held.claims:
+            if type(claim) is Spend and claim.each > 0:  # what is set aside depends on how long the answer is
+                held.output_cap = said.units
+                break
         return held
 
     def _given_up(self, settle: Settle) -> Effects[None]:
@@ -253,11 +255,6 @@ class Limits:
 
         meaning = "calls are refused" if self.on_state_loss == "fail_closed" else "calls go without limits"
         logging.getLogger("tierwise").warning("%s; %s. This is logged once.", error, meaning)
-
-
-def _bounds(claims: Sequence[Claim]) -> bool:
-    """Whether what is set aside depends on how long the answer is."""
-    return any(type(claim) is Spend and claim.each > 0 for claim in claims)
 
 
 def _taken(held: Held, outcome: Outcome) -> tuple[list[Taken], Exception | None]:

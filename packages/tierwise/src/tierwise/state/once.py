@@ -46,7 +46,7 @@ def begin_once(book: Book, now: float, key: str, fingerprint: str, run_id: str, 
 def end_once(book: Book, now: float, key: str, run_id: str, body: str | None, *, keep: float) -> None:
     """See `State.end_once`."""
     kept = book.keyed.get(key)
-    if kept is None or kept.run_id != run_id:
+    if kept is None or kept.run_id != run_id or kept.until <= now:
         return
     if keep <= 0:
         book.keyed.pop(key, None)

@@ -247,8 +247,6 @@ class TestASettlementThatIsLost:
 
 async def test_a_reservation_that_is_interrupted_is_given_back() -> None:
     class Slow(MemoryState):
-        at_once = False
-
         async def areserve(self, call_id: str, claims: Sequence[Claim], **options: Any) -> Granted | Denied:
             said = self.reserve(call_id, claims, **options)
             await asyncio.sleep(30)
@@ -296,7 +294,6 @@ def unsure(outcome: Outcome) -> bool:
 class Unhurried(MemoryState):
     """Each operation takes several turns of the event loop, before and after it is done."""
 
-    at_once = False
     most = 0
 
     async def areserve(self, call_id: str, claims: Sequence[Claim], **options: Any) -> Granted | Denied:

@@ -11,7 +11,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from tierwise.errors import ConfigError, LimitError
 from tierwise.state import Claim, Denied, Granted, Observed, State, Taken
@@ -40,9 +40,6 @@ class Effect(ABC):
     """Something that takes time."""
 
     __slots__ = ()
-
-    at_once: ClassVar[bool] = True
-    """Whether it takes no longer than the state takes to answer."""
 
     @abstractmethod
     def perform(self, state: State) -> Any:
@@ -119,8 +116,6 @@ class Lift(Effect):
 class Sleep(Effect):
     """Waits until it is worth asking again."""
 
-    at_once: ClassVar[bool] = False
-
     seconds: float
 
     def perform(self, state: State) -> None:
@@ -153,8 +148,6 @@ class Pause(Sleep):
 @dataclass(slots=True)
 class Ask(Effect):
     """Asks the user's own function, which may ask a person."""
-
-    at_once: ClassVar[bool] = False
 
     function: Callable[[LimitError], Any]
     error: LimitError
@@ -237,10 +230,7 @@ async def abegun(
         effect = next(effects) if effect is None else effect
         while patient or not isinstance(effect, Sleep):
             try:
-                if effect.at_once and state.at_once:
-                    done = effect.perform(state)
-                else:
-                    done = await effect.aperform(state)
+                done = await effect.aperform(state)
             except BaseException as error:  # noqa: BLE001 - the effects decide what it means
                 effect = effects.throw(error)
             else:

@@ -32,10 +32,6 @@ class State(ABC):
         StateError: The store cannot be reached, or is damaged. Every method that asks it may raise this.
     """
 
-    at_once: bool = False
-    """Whether `reserve`, `settle`, `lift` and the methods for keys answer without any I/O: then async runs call these
-    too, and not their twins."""
-
     @abstractmethod
     def reserve(
         self,

@@ -37,8 +37,6 @@ class MemoryState(State):
         clock: Gives monotonic seconds.
     """
 
-    at_once = True
-
     def __init__(self, max_sessions: int = 10_000, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._max_sessions = max_sessions
         self._clock = clock

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tierwise import ModelSpec, Receipt
+from tierwise import ModelSpec, Receipt, Router
 from tierwise.fleet.pricing import Pricing
+from tierwise.ledger.base import Readable
 from tierwise.ledger.rows import Row
 from tierwise.values import evolve
 
 from tierwise_examples.ladders import CLOUD, Ladder
 
-__all__ = ["at_list_prices", "note"]
+__all__ = ["at_list_prices", "note", "rows_of"]
 
 _UNPAID = ("refused", "failed")
 """Calls that were not sent, or not answered."""
@@ -47,3 +48,9 @@ def note(ladder: Ladder, cloud: Ladder = CLOUD) -> str:
     """What has to be said beside figures of `at_list_prices`."""
     pairs = ", ".join(f"{model} as {cloud.models[cloud.at(tier)]}" for tier, model in ladder.models.items())
     return f"Estimated: the local models' tokens at the public list prices of other models ({pairs})."
+
+
+def rows_of(router: Router) -> list[Row]:
+    """Every call of a router, in the order in which they began."""
+    ledger = router.ledger
+    return list(ledger.rows()) if isinstance(ledger, Readable) else []

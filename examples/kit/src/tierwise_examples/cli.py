@@ -8,21 +8,28 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from tierwise import Router
 from tierwise.errors import ConfigError, TierwiseError
-from tierwise.ledger.base import Readable
-from tierwise.ledger.rows import Row
 
-from tierwise_examples.billing import at_list_prices, note
+from tierwise_examples.billing import at_list_prices, note, rows_of
 from tierwise_examples.ladders import Ladder
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["Failures", "ended", "plain_errors", "rows_of", "show_bill"]
+__all__ = ["Failures", "ended", "failures_of", "plain_errors", "show_bill"]
 
 T = TypeVar("T")
 
 Failures: TypeAlias = tuple[type[Exception], ...]
 """The exceptions of a framework which say that an agent gave up, e.g. after too many invalid answers."""
+
+
+def failures_of(agent: object) -> Failures:
+    """What an agent's program names in `FAILURES`; nothing if it names none.
+
+    Args:
+        agent: The program.
+    """
+    return getattr(agent, "FAILURES", ())
 
 
 def ended(agent: Callable[[T], object], subject: T, failures: Failures = ()) -> str:
@@ -63,12 +70,6 @@ def plain_errors() -> Generator[None]:
         yield
     except ConfigError as error:
         raise SystemExit(str(error)) from error
-
-
-def rows_of(router: Router) -> list[Row]:
-    """Every call of a router, in the order in which they began."""
-    ledger = router.ledger
-    return list(ledger.rows()) if isinstance(ledger, Readable) else []
 
 
 def show_bill(console: Console, router: Router, ladder: Ladder) -> None:

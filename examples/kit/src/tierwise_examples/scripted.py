@@ -37,6 +37,11 @@ class Scripted:
         """The calls that reached the models, in order."""
         return self.provider.calls
 
+    @property
+    def options(self) -> list[str]:
+        """The words of a command line that name its models."""
+        return [part for tier, model in self.ladder.models.items() for part in (f"--{tier}", model)]
+
     def tiers(self) -> list[str]:
         """The tiers that were called, in order."""
         tier_of = {model.partition(":")[2]: tier for tier, model in self.ladder.models.items()}

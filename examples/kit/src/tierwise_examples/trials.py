@@ -17,8 +17,8 @@ from tierwise import Router
 from tierwise.errors import ConfigError
 from tierwise.ledger.rows import Row
 
-from tierwise_examples.billing import at_list_prices
-from tierwise_examples.cli import rows_of
+from tierwise_examples.billing import at_list_prices, rows_of
+from tierwise_examples.cli import failures_of
 from tierwise_examples.ladders import Ladder
 
 __all__ = ["Case", "Trial", "Way", "cases_of", "load_agent", "tried"]
@@ -131,7 +131,7 @@ def _bugs(agent: Any) -> Iterable[Case]:
 
     def run(path: Path, ladder: Ladder) -> tuple[Router, bool, str]:
         with Workspace.copy(path) as workspace:
-            repair, why = repaired(agent.fix, workspace, ladder, getattr(agent, "FAILURES", ()))
+            repair, why = repaired(agent.fix, workspace, ladder, failures_of(agent))
             return repair.router, repair.solved, why or (repair.proof.summary if repair.proof else "no patch")
 
     return [Case(bug.name, partial(run, bug.path)) for bug in seeded_bugs()]
@@ -147,7 +147,7 @@ def _questions(agent: Any) -> Iterable[Case]:
 
     def run(question: Question, ladder: Ladder) -> tuple[Router, bool, str]:
         inquiry = Inquiry(question.question, corpus, ladder)
-        report, why = answered(agent.answer, inquiry, getattr(agent, "FAILURES", ()))
+        report, why = answered(agent.answer, inquiry, failures_of(agent))
         return inquiry.router, report is not None and question.met_by(report), why or str(report)
 
     return [Case(question.name, partial(run, question)) for question in shipped_questions()]

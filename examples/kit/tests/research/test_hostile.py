@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 from tierwise import Task
-from tierwise_examples.cli import rows_of
+from tierwise_examples.billing import rows_of
 from tierwise_examples.research import Corpus, Inquiry, Queries, Relevant, Report
 from tierwise_examples.research.prompts import OPENINGS
 from tierwise_examples.research.questions import Question, shipped_questions

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 from tierwise.errors import ConfigError
-from tierwise_examples.cli import rows_of
+from tierwise_examples.billing import rows_of
 from tierwise_examples.research import MOST_CALLS, Corpus, Inquiry, Queries, Relevant, Report, Supported
 from tierwise_examples.research.prompts import EXAMPLE, OPENINGS
 from tierwise_examples.scripted import scripted

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 import pytest
-from tierwise_examples.cli import rows_of
+from tierwise_examples.billing import rows_of
 from tierwise_examples.ladders import Ladder, embedded
 from tierwise_examples.research import MOST_CALLS, Corpus, Inquiry, Report
 from tierwise_examples.research.embeddings import local_embeddings

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from tierwise.context import Context
 from tierwise.flow import Flow, Outcome, Verdict
-from tierwise.schema import parse_output
 from tierwise.task import Task
 from tierwise.verifiers import Check, Verifier, as_verifier, free_verifier
 
@@ -15,6 +13,7 @@ from tierwise_examples.coding.prompts import Plan
 from tierwise_examples.coding.source import find
 from tierwise_examples.coding.testrun import TestRun
 from tierwise_examples.coding.workspace import Workspace
+from tierwise_examples.typed import typed
 
 __all__ = ["evidence"]
 
@@ -31,7 +30,10 @@ def evidence(workspace: Workspace, proof: Callable[[str], TestRun], failure: Tes
     def names_exist(task: Task, outcome: Outcome) -> Verdict | None:
         """A plan, or a look, is about code that is there."""
         if task.job == "plan":
-            return _place(workspace, _planned(outcome))
+            plan = typed(Plan, outcome)
+            if plan is None:
+                return Verdict("reject", "it is no plan", conclusive=True)
+            return _place(workspace, plan.file, plan.function)
         if task.job == "look" and outcome.tool_calls:
             return _called(workspace, outcome)
         return None
@@ -56,19 +58,8 @@ class _OfPatches(Check):
         return (yield from super().flow(task, outcome, context))
 
 
-def _planned(outcome: Outcome) -> Mapping[str, Any]:
-    """The plan's fields: frameworks ask for typed output as JSON, or as a tool's arguments."""
-    if outcome.tool_calls:
-        return outcome.tool_calls[0].arguments
-    try:
-        return parse_output(Plan, outcome.text).model_dump()
-    except ValueError:
-        return {}
-
-
-def _place(workspace: Workspace, named: Mapping[str, Any]) -> Verdict | None:
+def _place(workspace: Workspace, file: str, function: str) -> Verdict:
     """Whether a file has a function."""
-    file, function = str(named.get("file", "")), str(named.get("function", named.get("name", "")))
     if file not in workspace.files():
         return Verdict("reject", f"there is no file {file!r}", conclusive=True)
     if find(workspace.read(file), function) is None:
@@ -79,7 +70,7 @@ def _place(workspace: Workspace, named: Mapping[str, Any]) -> Verdict | None:
 def _called(workspace: Workspace, outcome: Outcome) -> Verdict | None:
     for call in outcome.tool_calls:
         if call.name == "read_function":
-            verdict = _place(workspace, call.arguments)
-            if verdict is not None and verdict.rejected:
+            verdict = _place(workspace, str(call.arguments.get("file", "")), str(call.arguments.get("name", "")))
+            if verdict.rejected:
                 return verdict
     return None

@@ -10,7 +10,8 @@ from typing import ClassVar, NamedTuple
 import pytest
 from pydantic import BaseModel
 
-from tierwise_examples.cli import Failures, rows_of
+from tierwise_examples.billing import rows_of
+from tierwise_examples.cli import Failures, failures_of
 from tierwise_examples.coding.command import main, repaired
 from tierwise_examples.coding.prompts import LOOK, PATCH, PLAN, Plan
 from tierwise_examples.coding.repair import Repair
@@ -90,13 +91,12 @@ class CodingConformance:
 
     def run(self, repository: Path, script: Scripted, *options: str) -> None:
         """Runs the program from its command line."""
-        models = [part for tier, model in script.ladder.models.items() for part in (f"--{tier}", model)]
-        main(self.agent.fix, self.failures, arguments=[str(repository), *models, *options])
+        main(self.agent.fix, self.failures, arguments=[str(repository), *script.options, *options])
 
     @property
     def failures(self) -> Failures:
         """The framework's exceptions which say that the agent gave up."""
-        return getattr(self.agent, "FAILURES", ())
+        return failures_of(self.agent)
 
     def test_an_easy_bug_is_mended_by_the_expected_tiers(self, repository: Path) -> None:
         with scripted({**STAGES, PATCH: RIGHT}) as script:

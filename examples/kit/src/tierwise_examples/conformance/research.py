@@ -10,7 +10,8 @@ from typing import ClassVar, NamedTuple
 import pytest
 from pydantic import BaseModel
 
-from tierwise_examples.cli import Failures, rows_of
+from tierwise_examples.billing import rows_of
+from tierwise_examples.cli import Failures, failures_of
 from tierwise_examples.research.claims import NOT_TOLD
 from tierwise_examples.research.command import answered, main
 from tierwise_examples.research.corpus import Corpus
@@ -78,7 +79,7 @@ class ResearchConformance:
     @property
     def failures(self) -> Failures:
         """The framework's exceptions which say that the agent gave up."""
-        return getattr(self.agent, "FAILURES", ())
+        return failures_of(self.agent)
 
     def test_an_answer_is_found_by_the_expected_tiers(self, papers: Path) -> None:
         with scripted({**STAGES, ANSWER: RIGHT}) as script:
@@ -103,8 +104,7 @@ class ResearchConformance:
         self, papers: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         with scripted({**STAGES, ANSWER: WRONG}) as script:
-            models = [part for tier, model in script.ladder.models.items() for part in (f"--{tier}", model)]
-            main(self.agent.answer, self.failures, arguments=[QUESTION, "--docs", str(papers), *models])
+            main(self.agent.answer, self.failures, arguments=[QUESTION, "--docs", str(papers), *script.options])
         assert script.tiers() == ["small", "small", "code", "large"]
         shown = " ".join(capsys.readouterr().out.split())  # without the console's line breaks
         assert f"{NOT_TOLD} Dropped: The tide gauge raises an alarm at 9.75 m. (9.75 stands in no cited line)" in shown

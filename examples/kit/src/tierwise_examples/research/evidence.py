@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from pydantic import BaseModel
 from tierwise import Task, Verdict
 from tierwise.flow import Outcome
-from tierwise.schema import parse_output
 from tierwise.verifiers import Verifier
 
 from tierwise_examples.research import prompts
@@ -16,6 +14,7 @@ from tierwise_examples.research.claims import Claim
 from tierwise_examples.research.passages import place
 from tierwise_examples.research.shapes import Queries, Relevant
 from tierwise_examples.research.words import content
+from tierwise_examples.typed import typed
 
 if TYPE_CHECKING:
     from tierwise_examples.research.inquiry import Inquiry
@@ -24,8 +23,6 @@ __all__ = ["Evidence"]
 
 _PART = 2
 """So many words of a question are a part of it."""
-
-Shape = TypeVar("Shape", bound=BaseModel)
 
 
 class Evidence(Verifier):
@@ -119,13 +116,3 @@ class Evidence(Verifier):
             if file not in files and len(content(sentence.text) & lacking) >= _PART:
                 return place(file, sentence.first, sentence.last)
         return ""
-
-
-def typed(shape: type[Shape], outcome: Outcome) -> Shape | None:
-    """The typed answer, from the text or from the one tool call that carries it; `None` if there is none."""
-    try:
-        if outcome.tool_calls:
-            return shape.model_validate(dict(outcome.tool_calls[0].arguments))
-        return parse_output(shape, outcome.text)
-    except ValueError:
-        return None

@@ -8,8 +8,8 @@ from uuid import uuid4
 
 from tierwise import Router
 from tierwise.errors import ConfigError
-from tierwise.ledger import MemoryLedger
 
+from tierwise_examples.billing import rows_of
 from tierwise_examples.ladders import Ladder
 from tierwise_examples.research import policy, prompts
 from tierwise_examples.research.claims import Claim, Reader
@@ -140,5 +140,4 @@ class Inquiry:
     @property
     def calls(self) -> int:
         """How many calls the inquiry has made."""
-        ledger = self.router.ledger
-        return len(ledger.rows()) if isinstance(ledger, MemoryLedger) else 0
+        return len(rows_of(self.router))

@@ -450,7 +450,8 @@ end
 
 function operations.end_once()
   local key = once_key()
-  if redis.call('HGET', key, 'run') ~= given.run then return {} end
+  local run, ends = unpack(redis.call('HMGET', key, 'run', 'ends'))
+  if run ~= given.run or tonumber(ends) <= now then return {} end
   if given.keep <= 0 then
     redis.call('DEL', key)
     return {}

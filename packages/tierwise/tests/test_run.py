@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import weakref
 from collections.abc import Sequence
 from typing import cast
 
@@ -117,3 +118,36 @@ def test_nothing_is_left_for_the_garbage_collector() -> None:
 
     asyncio.run(main())
     gc.collect()
+
+
+class _Request:
+    """A framework's own request: it is gone when the run is that it was made for."""
+
+
+@pytest.mark.parametrize("left_early", [False, True])
+def test_a_streamed_run_is_gone_with_its_stream_and_waits_for_no_garbage_collector(left_early: bool) -> None:
+    made = Router(FLEET, strategy=Single(), backends={"x": lambda _: "one two"})
+
+    def stream(request: _Request) -> None:
+        with made.stream(Task("q", native=request)) as chunks:
+            for _ in chunks:
+                if left_early:
+                    break
+
+    async def astream(request: _Request) -> None:
+        async with made.astream(Task("q", native=request)) as chunks:
+            async for _ in chunks:
+                if left_early:
+                    break
+
+    async def main() -> list[weakref.ref[_Request]]:
+        requests = _Request(), _Request()
+        stream(requests[0])
+        await astream(requests[1])
+        return [weakref.ref(request) for request in requests]
+
+    gc.disable()
+    try:
+        assert [kept() for kept in asyncio.run(main())] == [None, None]
+    finally:
+        gc.enable()

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import (
-    AbstractAsyncContextManager,
-    AbstractContextManager,
-    aclosing,
-    asynccontextmanager,
-    closing,
-    contextmanager,
-)
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, aclosing, closing
 from contextvars import copy_context
 from typing import Any, Literal, NamedTuple, TypeVar
 
@@ -86,12 +79,12 @@ class CrewAIBackend(NativeBackend):
 
     def open(self, attempt: Attempt) -> AbstractContextManager[Iterator[Chunk]]:
         """See `Backend`. LLMs that go through LiteLLM, and typed answers, come in one piece."""
-        return self._streamed(attempt) if self._streams(attempt) else super().open(attempt)
+        return closing(self._streamed(attempt)) if self._streams(attempt) else super().open(attempt)
 
     def aopen(self, attempt: Attempt) -> AbstractAsyncContextManager[AsyncIterator[Chunk]]:
         """See `Backend`."""
         live = self._streams(attempt) and self._is_async(attempt)
-        return self._astreamed(attempt) if live else super().aopen(attempt)
+        return aclosing(self._astreamed(attempt)) if live else super().aopen(attempt)
 
     def rebuilt(self, outcome: Outcome) -> Any:
         """See `Backend`."""
@@ -135,23 +128,19 @@ class CrewAIBackend(NativeBackend):
                 return cut_off(attempt, error.completion)
         return outcome_of(attempt, answer, quiet.counted, quiet.finish_reason, quiet.response_id)
 
-    @contextmanager
-    def _streamed(self, attempt: Attempt) -> Generator[Iterator[Chunk]]:
+    def _streamed(self, attempt: Attempt) -> Generator[Chunk]:
         def work(put: Put[Chunk]) -> Chunk:
             tally = _Tally(put)
             return tally.end(self._called(attempt, tally))
 
-        with closing(pulled(work)) as chunks:
-            yield chunks
+        return pulled(work)
 
-    @asynccontextmanager
-    async def _astreamed(self, attempt: Attempt) -> AsyncGenerator[AsyncIterator[Chunk]]:
+    def _astreamed(self, attempt: Attempt) -> AsyncGenerator[Chunk]:
         async def work(put: Put[Chunk]) -> Chunk:
             tally = _Tally(put)
             return tally.end(await self._acalled(attempt, tally))
 
-        async with aclosing(apulled(work)) as chunks:
-            yield chunks
+        return apulled(work)
 
     def _quiet(self, attempt: Attempt, put: Put[Shown] | None) -> Quiet:
         target = self._models[attempt.model.key]

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping, Sequence
-from contextlib import (
-    AbstractAsyncContextManager,
-    AbstractContextManager,
-    aclosing,
-    asynccontextmanager,
-    closing,
-    contextmanager,
-)
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, aclosing, closing
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -116,7 +109,7 @@ class LangChainBackend(NativeBackend):
         call = self._prepared(attempt)
         if type(call.model)._stream is BaseChatModel._stream:
             return super().open(attempt)
-        return self._streamed(attempt, call)
+        return closing(self._chunks(attempt, call))
 
     def aopen(self, attempt: Attempt) -> AbstractAsyncContextManager[AsyncIterator[Chunk]]:
         """See `Backend`."""
@@ -124,35 +117,25 @@ class LangChainBackend(NativeBackend):
         kind = type(call.model)
         if kind._astream is BaseChatModel._astream and kind._stream is BaseChatModel._stream:
             return super().aopen(attempt)
-        return self._astreamed(attempt, call)
+        return aclosing(self._achunks(attempt, call))
 
-    @contextmanager
-    def _streamed(self, attempt: Attempt, call: _Call) -> Generator[Iterator[Chunk]]:
+    def _chunks(self, attempt: Attempt, call: _Call) -> Generator[Chunk]:
         pieces = Pieces()
-
-        def chunks(stream: Iterator[ChatGenerationChunk]) -> Iterator[Chunk]:
-            for piece in stream:
-                yield pieces.read(piece)
-            yield _end(attempt, pieces.merged())
-
         with provider_failures(ValueError):
             stream = call.model._stream(call.messages, **call.options)
             with closing(cast("Generator[ChatGenerationChunk]", stream)):
-                yield chunks(stream)
+                for piece in stream:
+                    yield pieces.read(piece)
+                yield _end(attempt, pieces.merged())
 
-    @asynccontextmanager
-    async def _astreamed(self, attempt: Attempt, call: _Call) -> AsyncGenerator[AsyncIterator[Chunk]]:
+    async def _achunks(self, attempt: Attempt, call: _Call) -> AsyncGenerator[Chunk]:
         pieces = Pieces()
-
-        async def chunks(stream: AsyncIterator[ChatGenerationChunk]) -> AsyncIterator[Chunk]:
-            async for piece in stream:
-                yield pieces.read(piece)
-            yield _end(attempt, pieces.merged())
-
         with provider_failures(ValueError):
             stream = call.model._astream(call.messages, **call.options)
             async with aclosing(cast("AsyncGenerator[ChatGenerationChunk]", stream)):
-                yield chunks(stream)
+                async for piece in stream:
+                    yield pieces.read(piece)
+                yield _end(attempt, pieces.merged())
 
     def _prepared(self, attempt: Attempt) -> _Call:
         model = _tuned(self._models[attempt.model.key], attempt)

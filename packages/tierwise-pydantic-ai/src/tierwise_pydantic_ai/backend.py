@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing
 from functools import lru_cache
 from threading import Thread
 from typing import Any, NamedTuple, NoReturn, cast
@@ -102,15 +102,30 @@ class PydanticAIBackend(NativeBackend):
 
     def aopen(self, attempt: Attempt) -> AbstractAsyncContextManager[AsyncIterator[Chunk]]:
         """See `Backend`."""
-        return self._astreamed(attempt)
+        return aclosing(self._chunks(attempt))
 
-    @asynccontextmanager
-    async def _astreamed(self, attempt: Attempt) -> AsyncGenerator[AsyncIterator[Chunk]]:
+    async def _chunks(self, attempt: Attempt) -> AsyncGenerator[Chunk]:
+        """The events as they come, and then what the whole answer says.
+
+        The end of a stream that was cancelled, by another task than its reader's, is no failure and no whole answer.
+        """
         model, request = self._prepared(attempt)
         with provider_failures(UnexpectedModelBehavior):
             opened = model.request_stream(request.messages, request.settings, request.parameters, request.context)
             async with opened as stream:
-                yield _chunks(model, stream)
+                try:
+                    async for event in stream:
+                        yield _chunk(event, stream)
+                except Exception as error:
+                    if stream.cancelled:
+                        raise asyncio.CancelledError from error
+                    raise
+                if stream.cancelled:
+                    raise asyncio.CancelledError
+                response = stream.get()
+                if response.state == "suspended":
+                    await _refuse_suspended(model, response)
+                yield end_of(response)
 
     def _prepared(self, attempt: Attempt) -> tuple[Model, Request]:
         model = self._models[attempt.model.key]
@@ -130,26 +145,6 @@ def _background_loop() -> asyncio.AbstractEventLoop:
     loop = asyncio.new_event_loop()
     Thread(target=loop.run_forever, name="tierwise-pydantic-ai", daemon=True).start()
     return loop
-
-
-async def _chunks(model: Model, stream: StreamedResponse) -> AsyncGenerator[Chunk]:
-    """The events as they come, and then what the whole answer says.
-
-    The end of a stream that was cancelled, by another task than its reader's, is no failure and no whole answer.
-    """
-    try:
-        async for event in stream:
-            yield _chunk(event, stream)
-    except Exception as error:
-        if stream.cancelled:
-            raise asyncio.CancelledError from error
-        raise
-    if stream.cancelled:
-        raise asyncio.CancelledError
-    response = stream.get()
-    if response.state == "suspended":
-        await _refuse_suspended(model, response)
-    yield end_of(response)
 
 
 async def _refuse_suspended(model: Model, response: ModelResponse) -> NoReturn:

@@ -122,14 +122,13 @@ class Answering:
         task: What is asked.
     """
 
-    stream: ReplyStream | AsyncReplyStream
-
     def __init__(self, setup: Setup, task: Task) -> None:
         self._setup = setup
         self._task = task
         self._decision = _OPEN
         self.given: Reply | None = None
         """The reply, once there is one; at the beginning already where it was kept under the task's key."""
+        self._ended = False
         self.run = Run(
             task,
             backends=setup.backends,
@@ -271,7 +270,21 @@ class Answering:
         """Puts into the reply what was said of the run when its reply was there already."""
         self.given = evolve(self.answer, statements=tuple(self.run.record.statements))
 
-    def chunks(self) -> Generator[Chunk]:
+    # A stream refers to its run, and no run to its stream: so both are gone when it is done, and leave the garbage
+    # collector no work.
+
+    def stream(self) -> ReplyStream:
+        """The run as a stream."""
+        return ReplyStream(self._chunks(), self._at_the_end, self.receipt)
+
+    def astream(self) -> AsyncReplyStream:
+        """The async twin of `stream`."""
+        return AsyncReplyStream(self._achunks(), self._at_the_end, self.receipt)
+
+    def _at_the_end(self) -> Reply | None:
+        return self.given if self._ended else None
+
+    def _chunks(self) -> Generator[Chunk]:
         """Makes the run, and gives what may be shown of it as it comes."""
         with self:
             with self.once():
@@ -281,10 +294,9 @@ class Answering:
                     with drive.opened(self.flow(), self.run) as opened:
                         yield from opened
                         self.reply(opened.outcome)
-            self.stream._reply = self.answer
+            self._ended = True
 
-    async def achunks(self) -> AsyncGenerator[Chunk]:
-        """The async twin of `chunks`."""
+    async def _achunks(self) -> AsyncGenerator[Chunk]:
         with self:
             async with self.aonce():
                 if self.given is not None:
@@ -294,7 +306,7 @@ class Answering:
                         async for chunk in opened:
                             yield chunk
                         self.reply(opened.outcome)
-            self.stream._reply = self.answer
+            self._ended = True
 
     def receipt(self) -> Receipt:
         """Every call so far."""

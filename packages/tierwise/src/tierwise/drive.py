@@ -11,13 +11,7 @@ asyncio and thread pools are imported where they are used: together they would t
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator, Sequence
-from contextlib import (
-    AbstractAsyncContextManager,
-    AbstractContextManager,
-    aclosing,
-    asynccontextmanager,
-    contextmanager,
-)
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, aclosing, closing
 from contextvars import copy_context
 from types import TracebackType
 from typing import TypeVar, cast
@@ -129,24 +123,14 @@ class AsyncOpened:
             steps.close()
 
 
-@contextmanager
-def opened(flow: Flow[Outcome], run: Run) -> Generator[Opened]:
+def opened(flow: Flow[Outcome], run: Run) -> AbstractContextManager[Opened]:
     """Drives a flow and gives the chunks that may be shown; leaving the context closes flow and call."""
-    stream = Opened(flow, run)
-    try:
-        yield stream
-    finally:
-        stream.close()
+    return closing(Opened(flow, run))
 
 
-@asynccontextmanager
-async def aopened(flow: Flow[Outcome], run: Run) -> AsyncGenerator[AsyncOpened]:
+def aopened(flow: Flow[Outcome], run: Run) -> AbstractAsyncContextManager[AsyncOpened]:
     """The async twin of `opened`."""
-    stream = AsyncOpened(flow, run)
-    try:
-        yield stream
-    finally:
-        await stream.aclose()
+    return aclosing(AsyncOpened(flow, run))
 
 
 def _calls(attempts: tuple[Attempt, ...], run: Run) -> tuple[Outcome, ...]:
@@ -312,7 +296,7 @@ class _AsyncStream:
                 passage = Passage(ticket, run, shown=shown)
                 try:
                     await run.ledger.abegin(ticket.row, ticket.attempt.task)
-                    async with _InTime(_awatched(ticket, run, ticket.backend.aopen(ticket.attempt)), run) as chunks:
+                    async with _atimed(run, _awatched(ticket, run, ticket.backend.aopen(ticket.attempt))) as chunks:
                         async for chunk in chunks:
                             for ready in passage.feed(chunk):
                                 yield ready
@@ -348,6 +332,12 @@ def _awatched(
     return AsyncPieces(opening, lambda: run.watch.calling(ticket.attempt, ticket.backend, streamed=True))
 
 
+def _atimed(
+    run: Run, opening: AbstractAsyncContextManager[AsyncIterator[Chunk]]
+) -> AbstractAsyncContextManager[AsyncIterator[Chunk]]:
+    return opening if run.task.deadline is None else _InTime(opening, run)
+
+
 class _InTime:
     """A streamed call, with the run's deadline over its opening and over the wait for each chunk."""
 
@@ -357,7 +347,7 @@ class _InTime:
 
     async def __aenter__(self) -> AsyncIterator[Chunk]:
         self._chunks = await _in_time(self._run, self._opening.__aenter__)
-        return self._chunks if self._run.task.deadline is None else self
+        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from dataclasses import KW_ONLY, dataclass, field
 from decimal import Decimal
 from typing import Any, Literal, TypeAlias
@@ -88,13 +88,19 @@ class Reply:
 class ReplyStream:
     """The chunks of an answer, as far as they may be shown. Iterate it; `reply` is there at the end."""
 
-    def __init__(self, chunks: Iterator[Chunk], bill: Callable[[], Receipt]) -> None:
+    def __init__(
+        self, chunks: Generator[Chunk], reply: Callable[[], Reply | None], bill: Callable[[], Receipt]
+    ) -> None:
         self._chunks = chunks
+        self._reply = reply
         self._bill = bill
-        self._reply: Reply | None = None
 
     def __iter__(self) -> Iterator[Chunk]:
         return self._chunks
+
+    def close(self) -> None:
+        """Closes the call; leaving the context of `Router.stream` does so."""
+        self._chunks.close()
 
     @property
     def reply(self) -> Reply:
@@ -103,7 +109,7 @@ class ReplyStream:
         Raises:
             RuntimeError: The stream has not come to its end.
         """
-        return _finished(self._reply)
+        return _finished(self._reply())
 
     @property
     def receipt(self) -> Receipt:
@@ -114,18 +120,24 @@ class ReplyStream:
 class AsyncReplyStream:
     """The async twin of `ReplyStream`."""
 
-    def __init__(self, chunks: AsyncIterator[Chunk], bill: Callable[[], Receipt]) -> None:
+    def __init__(
+        self, chunks: AsyncGenerator[Chunk], reply: Callable[[], Reply | None], bill: Callable[[], Receipt]
+    ) -> None:
         self._chunks = chunks
+        self._reply = reply
         self._bill = bill
-        self._reply: Reply | None = None
 
     def __aiter__(self) -> AsyncIterator[Chunk]:
         return self._chunks
 
+    async def aclose(self) -> None:
+        """See `ReplyStream.close`."""
+        await self._chunks.aclose()
+
     @property
     def reply(self) -> Reply:
         """See `ReplyStream.reply`."""
-        return _finished(self._reply)
+        return _finished(self._reply())
 
     @property
     def receipt(self) -> Receipt:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager, closing, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, aclosing, closing
 from copy import copy
 from dataclasses import replace
 from decimal import Decimal
@@ -229,26 +229,18 @@ class Router:
                     answering.reply(await drive.arun(answering.flow(), answering.run))
         return answering.answer
 
-    @contextmanager
-    def stream(self, task: Task | Prompt, **fields: Any) -> Generator[ReplyStream]:
+    def stream(self, task: Task | Prompt, **fields: Any) -> AbstractContextManager[ReplyStream]:
         """Answers a task in chunks. A rejected draft is never among them; leaving the context closes the call.
 
         Raises:
             StreamBrokenError: The stream died after something had been shown.
             TierwiseError: See `run`.
         """
-        answering = Answering(self._setup, Task.of(task, **fields))
-        with closing(answering.chunks()) as chunks:
-            answering.stream = ReplyStream(chunks, answering.receipt)
-            yield answering.stream
+        return closing(Answering(self._setup, Task.of(task, **fields)).stream())
 
-    @asynccontextmanager
-    async def astream(self, task: Task | Prompt, **fields: Any) -> AsyncGenerator[AsyncReplyStream]:
+    def astream(self, task: Task | Prompt, **fields: Any) -> AbstractAsyncContextManager[AsyncReplyStream]:
         """The async twin of `stream`."""
-        answering = Answering(self._setup, Task.of(task, **fields))
-        async with aclosing(answering.achunks()) as chunks:
-            answering.stream = AsyncReplyStream(chunks, answering.receipt)
-            yield answering.stream
+        return aclosing(Answering(self._setup, Task.of(task, **fields)).astream())
 
     def budget(self, usd: Decimal | float | str | None = None, **options: Any) -> BudgetScope:
         """A budget for all runs that begin in a `with` block, on top of every other: `with router.budget(usd=0.20):`.

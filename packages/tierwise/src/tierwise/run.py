@@ -7,7 +7,7 @@ A `Run` admits calls (trust, deadline, limits) and settles them (usage, cost, a 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import count
@@ -134,9 +134,9 @@ class Run:
         """
         return perform(self._admission(attempt), self._state)
 
-    async def aadmit(self, attempt: Attempt) -> Ticket | Outcome:
+    def aadmit(self, attempt: Attempt) -> Awaitable[Ticket | Outcome]:
         """The async twin of `admit`."""
-        return await aperform(self._admission(attempt), self._state)
+        return aperform(self._admission(attempt), self._state)
 
     def readmit(self, failed: Outcome) -> Ticket | Outcome | None:
         """Admits a call once more that failed for a passing reason, after a pause; `None` if it is not made again.
@@ -146,9 +146,9 @@ class Run:
         """
         return perform(self._readmission(failed), self._state)
 
-    async def areadmit(self, failed: Outcome) -> Ticket | Outcome | None:
+    def areadmit(self, failed: Outcome) -> Awaitable[Ticket | Outcome | None]:
         """The async twin of `readmit`."""
-        return await aperform(self._readmission(failed), self._state)
+        return aperform(self._readmission(failed), self._state)
 
     def admit_all(self, attempts: Iterable[Attempt]) -> list[Admitted]:
         """Admits the calls of a batch in their order; if one is not allowed at all, none of them goes.
@@ -182,9 +182,9 @@ class Run:
         """Waits for the turn of a call. See `admit`."""
         return perform(paused.effects, self._state, paused.pause)
 
-    async def aresume(self, paused: Paused) -> Ticket | Outcome:
+    def aresume(self, paused: Paused) -> Awaitable[Ticket | Outcome]:
         """The async twin of `resume`."""
-        return await aperform(paused.effects, self._state, paused.pause)
+        return aperform(paused.effects, self._state, paused.pause)
 
     def withdraw(self, admitted: Iterable[Admitted], cause: BaseException) -> None:
         """Gives back what was set aside for calls that were admitted and, because of the cause, never made."""
@@ -200,9 +200,9 @@ class Run:
         """Tells the limits how the call ended; its driver does so once, however it ended."""
         perform(self._release(ticket), self._state)
 
-    async def arelease(self, ticket: Ticket) -> None:
+    def arelease(self, ticket: Ticket) -> Awaitable[None]:
         """The async twin of `release`."""
-        await aperform(self._release(ticket), self._state)
+        return aperform(self._release(ticket), self._state)
 
     def _admission(self, attempt: Attempt) -> Effects[Ticket | Outcome]:
         model, task = attempt.model, attempt.task

@@ -4,13 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
-from contextlib import (
-    AbstractAsyncContextManager,
-    AbstractContextManager,
-    aclosing,
-    asynccontextmanager,
-    contextmanager,
-)
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, aclosing, closing
 from typing import Any
 
 from tierwise.backends.local import is_loopback
@@ -42,11 +36,11 @@ class Backend(ABC):
 
     def open(self, attempt: Attempt) -> AbstractContextManager[Iterator[Chunk]]:
         """Opens a streamed call; leaving the context closes it at the provider. By default one chunk, at the end."""
-        return self._opened(attempt)
+        return closing(self._whole(attempt))
 
     def aopen(self, attempt: Attempt) -> AbstractAsyncContextManager[AsyncIterator[Chunk]]:
         """The async twin of `open`."""
-        return self._aopened(attempt)
+        return aclosing(self._awhole(attempt))
 
     def is_failure(self, error: Exception) -> bool:
         """True if a flow may answer the error with a fallback. All other errors propagate to the caller."""
@@ -91,17 +85,11 @@ class Backend(ABC):
             return f"{server} {platform.node()}"
         return server
 
-    @contextmanager
-    def _opened(self, attempt: Attempt) -> Generator[Iterator[Chunk]]:
-        yield iter([replay(self.call(attempt))])
+    def _whole(self, attempt: Attempt) -> Generator[Chunk]:
+        yield replay(self.call(attempt))
 
-    @asynccontextmanager
-    async def _aopened(self, attempt: Attempt) -> AsyncGenerator[AsyncIterator[Chunk]]:
-        async def one() -> AsyncGenerator[Chunk]:
-            yield replay(await self.acall(attempt))
-
-        async with aclosing(one()) as chunks:
-            yield chunks
+    async def _awhole(self, attempt: Attempt) -> AsyncGenerator[Chunk]:
+        yield replay(await self.acall(attempt))
 
 
 def replay(outcome: Outcome) -> Chunk:

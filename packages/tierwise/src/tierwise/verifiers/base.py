@@ -92,11 +92,20 @@ class Verifier:
         """A verdict of this verifier."""
         return self._verdict("abstain", evidence, **fields)
 
-    def _verdict(self, result: Literal["accept", "reject", "abstain"], evidence: str, **fields: Any) -> Verdict:
-        if not fields.get("quotes", self.quotes) and fields.keys() <= _COMMON:
-            return _plain(result, evidence, self.name, fields.get("conclusive", False))
-        own: dict[str, Any] = {"verifier": self.name, "quotes": self.quotes}
-        return Verdict(result, evidence, **(own | fields))
+    def _verdict(
+        self,
+        result: Literal["accept", "reject", "abstain"],
+        evidence: str,
+        *,
+        conclusive: bool = False,
+        quotes: bool | None = None,
+        **fields: Any,
+    ) -> Verdict:
+        quotes = self.quotes if quotes is None else quotes
+        if not quotes and not fields:
+            return _plain(result, evidence, self.name, conclusive)
+        own: dict[str, Any] = {"verifier": self.name} | fields
+        return Verdict(result, evidence, conclusive=conclusive, quotes=quotes, **own)
 
     def __and__(self, other: VerifierLike) -> Verifier:
         """Rejects if either rejects, accepts if one accepts and none rejects."""
@@ -111,9 +120,6 @@ class Verifier:
 
     def __ror__(self, other: VerifierLike) -> Verifier:
         return AnyOf(other, self)
-
-
-_COMMON = frozenset({"quotes", "conclusive"})
 
 
 @lru_cache(maxsize=256)
@@ -184,6 +190,8 @@ class FunctionVerifier(Verifier):
 class _Several(Verifier):
     """Asks one verifier after the other, until one ends the matter."""
 
+    _name: str
+
     def __init__(self, *verifiers: VerifierLike) -> None:
         flat: list[Verifier] = []
         for verifier in map(as_verifier, verifiers):
@@ -192,6 +200,11 @@ class _Several(Verifier):
             raise ConfigError(f"{type(self).__name__} needs at least one verifier", setting="verifier", value=())
         self.verifiers = tuple(flat)
         self.expense = max(v.expense for v in flat)
+
+    @property
+    def name(self) -> str:
+        """See `Verifier`."""
+        return self._name
 
     def check(self, task: Task, outcome: Outcome) -> Verdict:
         """See `Verifier`."""
@@ -210,7 +223,10 @@ class _Several(Verifier):
         for verifier in self.verifiers:
             if self._spares(verifier, parts):
                 break
-            parts.append((yield from verifier.flow(task, outcome, context)))
+            if type(verifier).flow is Verifier.flow:
+                parts.append(verifier.check(task, outcome))  # most are such: no generator is made for them
+            else:
+                parts.append((yield from verifier.flow(task, outcome, context)))
             if self._ends(parts[-1]):
                 break
         return self._sum(parts)
@@ -234,17 +250,19 @@ class _Several(Verifier):
     def _sum(self, parts: list[Verdict]) -> Verdict:
         """The verdict that ended the matter; else the last that took a side, those that weigh more first."""
         ending = [parts[-1]] if self._ends(parts[-1]) else []
-        accepted = [p for p in parts if p.accepted]
-        sides = ending or [p for p in parts if p.rejected] or [p for p in accepted if p.conclusive] or accepted
+        accepted = [p for p in parts if p.result == "accept"]
+        sides = (
+            ending or [p for p in parts if p.result == "reject"] or [p for p in accepted if p.conclusive] or accepted
+        )
         if sides:
             chosen = sides[-1]
-            others = [p for p in accepted if p is not chosen] if chosen.accepted else []
+            others = [p for p in accepted if p is not chosen] if chosen.result == "accept" else []
             evidence = "; ".join([chosen.evidence, *(p.summary for p in others)])
             quotes = any(p.quotes for p in (chosen, *others))
             return evolve(chosen, evidence=evidence, quotes=quotes, parts=tuple(parts))
-        evidence = "; ".join(p.summary for p in parts)
-        quotes = any(p.quotes for p in parts)
-        return Verdict("abstain", evidence, verifier=self.name, quotes=quotes, parts=tuple(parts))
+        evidence = "; ".join([p.summary for p in parts])
+        quotes = True in [p.quotes for p in parts]
+        return Verdict("abstain", evidence, verifier=self._name, quotes=quotes, parts=tuple(parts))
 
 
 class AllOf(_Several):
@@ -253,14 +271,10 @@ class AllOf(_Several):
     def __init__(self, *verifiers: VerifierLike) -> None:
         super().__init__(*verifiers)
         self.verifiers = tuple(sorted(self.verifiers, key=lambda v: v.expense))
-
-    @property
-    def name(self) -> str:
-        """See `Verifier`."""
-        return " & ".join(v.name for v in self.verifiers)
+        self._name = " & ".join(v.name for v in self.verifiers)
 
     def _ends(self, verdict: Verdict) -> bool:
-        return verdict.rejected
+        return verdict.result == "reject"
 
     def _spares(self, verifier: Verifier, parts: list[Verdict]) -> bool:
         return verifier.expense == Expense.MODEL and any(p.conclusive for p in parts)
@@ -269,10 +283,9 @@ class AllOf(_Several):
 class AnyOf(_Several):
     """`A | B`: accepts if one accepts; B is asked only if A did not. They are asked in the order given."""
 
-    @property
-    def name(self) -> str:
-        """See `Verifier`."""
-        return "(" + " | ".join(v.name for v in self.verifiers) + ")"
+    def __init__(self, *verifiers: VerifierLike) -> None:
+        super().__init__(*verifiers)
+        self._name = "(" + " | ".join(v.name for v in self.verifiers) + ")"
 
     def _ends(self, verdict: Verdict) -> bool:
         return verdict.conclusive or verdict.accepted

@@ -96,9 +96,10 @@ class ValidToolCalls(Verifier):
         return self.accept(f"{names}: {how}", conclusive=True, quotes=False)
 
     def _cautious(self, verdict: Verdict, task: Task, outcome: Outcome) -> Verdict:
+        if not verdict.accepted:
+            return verdict
         called = [task.tool(call.name) for call in outcome.tool_calls]
-        high = task.stakes == "high" or any(tool is not None and tool.stakes == "high" for tool in called)
-        if not (verdict.accepted and high):
+        if task.stakes != "high" and not any(tool is not None and tool.stakes == "high" for tool in called):
             return verdict
         return self.abstain(f"{verdict.evidence}, but the stakes are high", quotes=False)
 

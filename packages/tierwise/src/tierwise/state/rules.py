@@ -8,6 +8,7 @@ what is settled.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from math import inf
 from typing import Any
 
@@ -48,7 +49,7 @@ def reserve(
         sweep(book, now)
     held = book.held.get(call_id)
     if held is not None and not held.lapsed:
-        return Granted(held.units, probe=bool(held.probes))
+        return _granted(held.units, bool(held.probes))
     others = before(book, now, call_id, claims) if book.lines else NOBODY
     units, worst, found = _judged(book, now, claims, others, least, most)
     if worst is not None:
@@ -60,7 +61,13 @@ def reserve(
     for claim, record in found:
         _SET_ASIDE[type(claim)](book, now, call_id, claim, record, held)
     book.add(call_id, held)
-    return Granted(units, bool(held.probes))
+    return _granted(units, bool(held.probes))
+
+
+@lru_cache(maxsize=128)
+def _granted(units: int, probe: bool) -> Granted:
+    """The answer, which is the same for most calls."""
+    return Granted(units, probe)
 
 
 def _judged(
@@ -97,8 +104,10 @@ def settle(book: Book, now: float, call_id: str, claims: Sequence[Claim], taken:
     if held is None:
         leave(book, call_id, claims, served=False)
         return
-    for claim, took in zip(claims, taken, strict=True):
-        _SETTLED[type(claim)](book, now, call_id, claim, took, held)
+    if len(taken) != len(claims):
+        raise ValueError(f"{len(taken)} figures of what was taken, for {len(claims)} claims: it needs one for each")
+    for index, claim in enumerate(claims):
+        _SETTLED[type(claim)](book, now, call_id, claim, taken[index], held)
     if held.accounts or held.places or held.probes:
         _give_back(book, call_id, held)
     book.held.pop(call_id, None)

@@ -107,9 +107,10 @@ def settle(book: Book, now: float, call_id: str, claims: Sequence[Claim], taken:
     if len(taken) != len(claims):
         raise ValueError(f"{len(taken)} figures of what was taken, for {len(claims)} claims: it needs one for each")
     for index, claim in enumerate(claims):
-        _SETTLED[type(claim)](book, now, call_id, claim, taken[index], held)
-    if held.accounts or held.places or held.probes:
-        _give_back(book, call_id, held)
+        settled = _SETTLED.get(type(claim))
+        if settled is not None:
+            settled(book, now, call_id, claim, taken[index], held)
+    _give_back(book, call_id, held)
     book.held.pop(call_id, None)
 
 
@@ -152,7 +153,9 @@ def _give_back(book: Book, call_id: str, held: Held) -> None:
         if account is not None:
             account.reserved -= amount
     for key in held.places:
-        _vacate(book, call_id, key)
+        places = book.places.get(key)
+        if places is not None:
+            places.holders.remove(call_id)
     for key in held.probes:
         breaker = book.breakers.get(key)
         if breaker is not None and breaker.probe == call_id:
@@ -244,20 +247,6 @@ def _occupy(book: Book, now: float, call_id: str, claim: Slot, known: Places | N
         book.add(claim.key, places)
 
 
-def _free(book: Book, now: float, call_id: str, claim: Slot, took: Taken, held: Held) -> None:
-    key = claim.key
-    if key in held.places:
-        held.places.remove(key)
-        if not held.lapsed:
-            _vacate(book, call_id, key)
-
-
-def _vacate(book: Book, call_id: str, key: str) -> None:
-    places = book.places.get(key)
-    if places is not None:
-        places.holders.remove(call_id)
-
-
 # Rates.
 
 
@@ -289,15 +278,14 @@ def _correct(book: Book, now: float, call_id: str, claim: Rate, took: Taken, hel
 
 
 def _drawn(book: Book, now: float, claim: Rate, known: Bucket | None, amount: int) -> None:
-    key, limit, period, _, _ = claim
     bucket = known or Bucket()
     full_at = bucket.full_at
     if full_at < now:
         full_at = now
-    bucket.full_at = full_at = full_at + amount * period / limit
+    bucket.full_at = full_at = full_at + amount * claim.period / claim.limit
     bucket.until = (full_at if full_at > now else now) + IDLE
     if known is None:
-        book.add(key, bucket)
+        book.add(claim.key, bucket)
 
 
 # Circuits.
@@ -369,10 +357,6 @@ def _go(book: Book, now: float, call_id: str, claim: Turn, line: Line, held: Hel
     leave(book, call_id, (claim,), served=True)
 
 
-def _gone(book: Book, now: float, call_id: str, claim: Turn, took: Taken, held: Held) -> None:
-    """The call left the line when it went."""
-
-
 # When each kind of claim is denied, what is set aside, and what is settled.
 
 _SILENT = frozenset[type[Claim]]({Circuit, Turn})
@@ -393,8 +377,7 @@ _SET_ASIDE: Mapping[type[Claim], Callable[[Book, float, str, Any, Any, Held], No
 }
 _SETTLED: Mapping[type[Claim], Callable[[Book, float, str, Any, Taken, Held], None]] = {
     Spend: _spend,
-    Slot: _free,
     Rate: _correct,
     Circuit: _learn,
-    Turn: _gone,
 }
+"""Of the others nothing can be said: a slot is given back, and the call left its line when it went."""

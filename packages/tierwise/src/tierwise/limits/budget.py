@@ -38,7 +38,6 @@ _MEND = ": raise the cap, or go down to tiers that it can pay (on_exhausted='dow
 
 _KEPT: Mapping[str, float | None] = {"call": _DAY, "run": _DAY, "session": 30 * _DAY, "total": None, **KEEP}
 
-
 _Accounts: TypeAlias = Sequence[tuple[Unit, int, Sequence[str]]]
 """For each unit that a budget counts: its cap, and the keys of the accounts."""
 
@@ -124,8 +123,9 @@ class Budget(Limit):
 
     def claims(self, call: Call) -> Sequence[Claim]:
         """See `Limit`."""
+        accounts = self._period(call.at).accounts if self._shared else self._accounts(self._scopes(call))
         claims: list[Claim] = []
-        for unit, cap, keys in self._accounts(call):
+        for unit, cap, keys in accounts:
             amount, each = self._estimated(call, unit)
             if call.bound is not None:
                 amount, each = amount + each * call.bound, 0
@@ -199,14 +199,10 @@ class Budget(Limit):
         latest = self._latest
         if not latest.known <= at < latest.ends:
             name, ends = ("", inf) if self._window is None else window(at, self._window, self._zone)
-            latest = self._latest = _Period(at, ends, name, self._opened((name,)))
+            latest = self._latest = _Period(at, ends, name, self._accounts((name,)))
         return latest
 
-    def _accounts(self, call: Call) -> _Accounts:
-        """Those that a call is counted on."""
-        return self._period(call.at).accounts if self._shared else self._opened(self._scopes(call))
-
-    def _opened(self, scopes: Sequence[str]) -> _Accounts:
+    def _accounts(self, scopes: Sequence[str]) -> _Accounts:
         if not scopes:
             return ()
         return tuple((unit, cap, [self.key(scope, unit) for scope in scopes]) for unit, cap in self.caps.items())

@@ -197,14 +197,14 @@ def _set_aside_money(book: Book, now: float, call_id: str, claim: Spend, known: 
 
 
 def _spend(book: Book, now: float, call_id: str, claim: Spend, took: Taken, held: Held) -> None:
-    key, _, _, _, keep = claim
+    key = claim.key
     known = book.accounts.get(key)
     account = known or Account()
     amount = held.accounts.pop(key, 0)
     if not held.lapsed:
         account.reserved -= amount
     account.spent += took if isinstance(took, int) else amount
-    _keep_account(book, now, key, known, account, keep)
+    _keep_account(book, now, key, known, account, claim.keep)
 
 
 def _keep_account(

@@ -450,7 +450,8 @@ end
 
 function operations.end_once()
   local key = once_key()
-  if redis.call('HGET', key, 'run') ~= given.run then return {} end
+  local kept = hash(key)
+  if kept.run ~= given.run or tonumber(kept.ends) <= now then return {} end
   if given.keep <= 0 then
     redis.call('DEL', key)
     return {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -45,12 +45,11 @@ GRACE = 30.0
 
 
 @dataclass(slots=True, eq=False)
-class Held:
-    """What is set aside for one call."""
+class Held(Call):
+    """A call, and what is set aside for it."""
 
-    call: Call
-    claims: Sequence[Claim]
-    owners: Sequence[tuple[Limit, Sequence[Claim]]]
+    claims: list[Claim] = field(default_factory=list[Claim])
+    owners: list[tuple[Limit, Sequence[Claim]]] = field(default_factory=list[tuple[Limit, Sequence[Claim]]])
     """The limits that made them, in the same order."""
     output_cap: int | None = None
     """The longest answer that was set aside for, where nothing else bounds it."""
@@ -145,15 +144,15 @@ class Limits:
             return None
         tokens, caches = measured(attempt.task)
         bound = attempt.setting("max_output_tokens")
-        call = Call(attempt, call_id, self.run_id, at, self.pricing, tokens, backend, bound, caches)
         claims: list[Claim] = []
         owners: list[tuple[Limit, Sequence[Claim]]] = []
+        held = Held(attempt, call_id, self.run_id, at, self.pricing, tokens, backend, bound, caches, claims, owners)
         for limit in self.limits:
-            own = limit.claims(call)
+            own = limit.claims(held)
             if own:
                 claims += own
                 owners.append((limit, own))
-        return Held(call, claims, owners) if claims else None
+        return held if claims else None
 
     def settle(self, held: Held | None, call_id: str, outcome: Outcome, observed: Observed | None) -> Effects[None]:
         """Replaces what was set aside by what the call took.
@@ -201,10 +200,10 @@ class Limits:
         Raises:
             LimitError: Neither helps.
         """
-        limit, claim, call = held.owner(denied.index), held.claims[denied.index], held.call
+        limit, claim = held.owner(denied.index), held.claims[denied.index]
         pause = self._pause(limit, denied, queue)
-        if pause is None or not call.attempt.patient:
-            error = limit.refusal(claim, denied, call)
+        if pause is None or not held.attempt.patient:
+            error = limit.refusal(claim, denied, held)
             error.could_wait = pause is not None
             yield from self._lifted(limit, claim, error, denied)
         elif not reserve.wait:
@@ -261,11 +260,10 @@ def _taken(held: Held, outcome: Outcome) -> tuple[list[Taken], Exception | None]
     """What the call took of each claim; and the error of a limit that cannot tell, to be raised when all is settled."""
     taken: list[Taken] = []
     broken: Exception | None = None
-    call = held.call
     for limit, claims in held.owners:
         for claim in claims:
             try:
-                taken.append(limit.taken(claim, outcome, call))
+                taken.append(limit.taken(claim, outcome, held))
             except Exception as error:  # noqa: BLE001 - see above
                 taken.append(None)
                 broken = error

@@ -10,9 +10,10 @@ from typing import Any, cast
 import pytest
 from tierwise import FREE, Always, Budget, Cascade, Fleet, Judge, ModelSpec, Price, Router, Single, Task, Tier, Usage
 from tierwise.errors import AllModelsFailedError, BudgetExceededError, ConfigError, RunError, UnavailableError
+from tierwise.fleet.pricing import Pricing
 from tierwise.flow import Attempt, Outcome
-from tierwise.limits import Amount
-from tierwise.state import MemoryState
+from tierwise.limits import Amount, Call
+from tierwise.state import MemoryState, Spend
 from tierwise.testing import HANG, ScriptedBackend, Stream
 
 from ..driving import Driver, every_driver, nothing_is_held, sure
@@ -221,6 +222,21 @@ def test_a_budget_in_tokens_needs_no_price() -> None:
     made = router(answer("good", 50), budget, fleet=UNPRICED)
     made.run(PROMPT)
     assert made.spending(budget).spent.tokens == 150
+
+
+def test_a_call_that_no_account_counts_needs_no_price() -> None:
+    made = router(answer("good", 50), Budget(usd=1, per="session"), fleet=UNPRICED)
+    assert made.run(PROMPT).model == "x:a"
+    assert made.run(PROMPT, session="s").model == "x:b"
+
+
+def test_each_model_is_estimated_at_its_own_price_and_few_prices_are_remembered() -> None:
+    budget, fleet = Budget(usd=1_000), Fleet([Tier("only", ModelSpec("x:m"))])
+    for usd in range(1, 3_000):
+        model = ModelSpec("x:m", price=Price(usd, 0))
+        call = Call(Attempt(Task("q"), model), "call", "run", 0.0, Pricing(fleet), 1_000, ScriptedBackend({}))
+        assert [claim.amount for claim in budget.claims(call) if isinstance(claim, Spend)] == [usd * 10**6]
+    assert len(budget._rates) <= 1_000
 
 
 def test_what_costs_nothing_goes_whatever_is_left() -> None:

@@ -14,7 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tierwise import FREE, Always, Cascade, Fleet, ModelLimits, ModelSpec, RateLimit, Router, Single, Task, Tier, Usage
 from tierwise.errors import AllModelsFailedError, ConfigError, RateLimitedError, UnavailableError
+from tierwise.fleet.pricing import Pricing
 from tierwise.flow import Attempt, Outcome
+from tierwise.limits import Call
 from tierwise.state import Denied, Granted, MemoryState, Rate, Slot, State, Turn
 from tierwise.testing import ScriptedBackend
 
@@ -335,6 +337,15 @@ def test_entries_of_one_model_share_its_limits() -> None:
     made = router(backend, [cold], [warm], [model("b")], strategy=Cascade(sure), limits=[RateLimit(wait=0)])
     made.run("q")
     assert [attempt.model.key for attempt in backend.attempts] == ["cold", "x:b"]
+
+
+def test_each_entry_has_its_own_limits_and_few_are_remembered() -> None:
+    limit, pricing = RateLimit(), Pricing(Fleet([Tier("only", model("a"))]))
+    for places in range(1, 3_000):
+        attempt = Attempt(Task("q"), model("a", concurrency=places))
+        claims = limit.claims(Call(attempt, "call", "run", 0.0, pricing, 10, ScriptedBackend({})))
+        assert [claim.size for claim in claims if isinstance(claim, Slot)] == [places]
+    assert len(limit._known) <= 1_000
 
 
 def test_what_a_fleet_names_holds_without_being_asked_for() -> None:

@@ -48,6 +48,17 @@ async def test_the_async_twins_do_not_let_the_loop_turn() -> None:
             step.send(None)
 
 
+def test_a_settlement_that_does_not_fit_its_claims_changes_nothing() -> None:
+    state, claims = MemoryState(), [Spend("a", cap=9, amount=1), Spend("b", cap=9, amount=1)]
+    state.reserve("call", claims, lease=9)
+    for taken in ([1], [1, 1, 1]):
+        with pytest.raises(ValueError, match="one for each"):
+            state.settle("call", claims, taken)
+        assert state.balance("a") == Balance(0, 1)
+    state.settle("call", claims, [1, 1])
+    assert (state.balance("a"), state.held) == (Balance(1, 0), 0)
+
+
 def test_what_is_over_is_not_kept() -> None:
     clock = Clock()
     state = MemoryState(clock=clock)

@@ -146,7 +146,7 @@ async def test_operations_that_share_a_transaction_see_what_the_others_did(path:
         clock.passes(11)
         free.set()
         assert [isinstance(await one, Granted) for one in asked] == [True] * 10 + [False] * 2
-        with pytest.raises(ValueError, match="shorter"):
+        with pytest.raises(ValueError, match="one for each"):
             await wrong
         assert await state.abalance("account") == Balance(0, 100)
         assert busy.result()

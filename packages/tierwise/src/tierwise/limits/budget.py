@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from math import inf
 from typing import Any, Literal, TypeAlias, cast, get_args
 
 from tierwise.errors import BudgetExceededError, ConfigError
@@ -29,9 +31,28 @@ HELPERS: frozenset[Purpose] = frozenset({"judge", "classify", "check"})
 
 _MILLION = 1_000_000
 _DAY = 86_400.0
+_MOST_KNOWN = 1_000
+"""The most prices whose rates are remembered."""
+
 _MEND = ": raise the cap, or go down to tiers that it can pay (on_exhausted='downgrade')"
 
 _KEPT: Mapping[str, float | None] = {"call": _DAY, "run": _DAY, "session": 30 * _DAY, "total": None, **KEEP}
+
+_Accounts: TypeAlias = Sequence[tuple[Unit, int, Sequence[str]]]
+"""For each unit that a budget counts: its cap, and the keys of the accounts."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Period:
+    """A stretch of time in which a budget's accounts are the same."""
+
+    known: float
+    """From when it is known to hold; it may have begun before."""
+    ends: float
+    name: str
+    """Empty where there are no windows."""
+    accounts: _Accounts
+    """Of the calls in it, if they are counted on the same."""
 
 
 class Budget(Limit):
@@ -93,26 +114,35 @@ class Budget(Limit):
         self._downgrades = on_exhausted == "downgrade"
         self._estimate = estimate
         self._keep = _KEPT[per]
-        self._rates: dict[str, tuple[Price, Rates]] = {}
-        self._latest = (0.0, 0.0, "")
-        """The window that was asked for last: from when it is known to hold, its end, its name."""
+        self._rates: dict[int, Rates] = {}
+        """By the price's `id`, which is its own while they keep it."""
+        self._shared = tag is None and (per == "total" or self._window is not None)
+        """Whether all calls of a period are counted on the same accounts."""
+        self._latest = _Period(0.0, 0.0, "", ())
         self._prefix = f"budget:{self.name}:"
 
     def claims(self, call: Call) -> Sequence[Claim]:
         """See `Limit`."""
+        accounts = self._period(call.at).accounts if self._shared else self._accounts(self._scopes(call))
         claims: list[Claim] = []
-        scopes, bound = self._scopes(call), call.bound
-        for unit, cap in self.caps.items() if scopes else ():
+        for unit, cap, keys in accounts:
             amount, each = self._estimated(call, unit)
-            if bound is not None:
-                amount, each = amount + each * bound, 0
+            if call.bound is not None:
+                amount, each = amount + each * call.bound, 0
             if amount or each:  # what costs nothing goes, whatever is left
-                claims += [Spend(self.key(scope, unit), cap, amount, each, self._keep) for scope in scopes]
+                for key in keys:
+                    spend = Spend(key, cap, amount, each, self._keep)
+                    claims.append(spend)
         return claims
 
     def taken(self, claim: Claim, outcome: Outcome, call: Call) -> Taken:
         """See `Limit`."""
-        return self._usd(outcome, call) if _unit(claim) == "usd" else _tokens(outcome)
+        if _unit(claim) == "tokens":
+            return _tokens(outcome)
+        billed = outcome.cost
+        if billed is None:  # then at the asked model's price
+            billed = cost(call, used(outcome), self._estimate, self.name)
+        return nano(billed)
 
     def refusal(self, claim: Claim, denied: Denied, call: Call) -> BudgetExceededError:
         """See `Limit`."""
@@ -159,13 +189,26 @@ class Budget(Limit):
 
     def _whose(self, at: float, run: str, session: str | None) -> str:
         if self._window is not None:
-            return self._named(at, self._window)
+            return self._period(at).name
         if self._per == "session":
             return session or ""
         return "" if self._per == "total" else run
 
+    def _period(self, at: float) -> _Period:
+        """The one that a moment lies in. That of a budget without windows never ends."""
+        latest = self._latest
+        if not latest.known <= at < latest.ends:
+            name, ends = ("", inf) if self._window is None else window(at, self._window, self._zone)
+            latest = self._latest = _Period(at, ends, name, self._accounts((name,)))
+        return latest
+
+    def _accounts(self, scopes: Sequence[str]) -> _Accounts:
+        if not scopes:
+            return ()
+        return tuple((unit, cap, [self.key(scope, unit) for scope in scopes]) for unit, cap in self.caps.items())
+
     def _scopes(self, call: Call) -> Sequence[str]:
-        """The accounts that a call is counted on."""
+        """The scopes that a call is counted in."""
         task = call.attempt.task
         if self._per == "session" and task.session is None:
             return ()
@@ -176,13 +219,6 @@ class Budget(Limit):
         tags = sorted(t for t in task.tags if t == wanted or (wanted.endswith(":") and t.startswith(wanted)))
         return [self.scope(call.at, run=run, session=task.session, tag=tag) for tag in tags]
 
-    def _named(self, at: float, kind: Window) -> str:
-        known, end, name = self._latest
-        if not known <= at < end:
-            name, end = window(at, kind, self._zone)
-            self._latest = (at, end, name)
-        return name
-
     def _estimated(self, call: Call, unit: Unit) -> tuple[int, int]:
         """What the prompt takes, and what each output token does."""
         tokens, model = call.prompt_tokens, call.attempt.model
@@ -190,24 +226,18 @@ class Budget(Limit):
             return tokens, 1
         written = call.caches
         if model.price is not None:
-            known = self._own(model.key, model.price)
+            known = self._rates.get(id(model.price)) or self._own(model.price)
             return known.of(tokens, written=written), known.each
         write = tokens if written else 0  # the catalogue's prices may depend on the prompt's length, so they are asked
         prompt = cost(call, Usage(tokens, 0, cache_write_tokens=write), self._estimate, self.name)
         full = cost(call, Usage(tokens, _MILLION, cache_write_tokens=write), self._estimate, self.name)
         return nano(prompt), nano((full - prompt) / _MILLION)
 
-    def _own(self, key: str, price: Price) -> Rates:
-        kept = self._rates.get(key)
-        if kept is None or kept[0] is not price:
-            kept = self._rates[key] = (price, rates(price))
-        return kept[1]
-
-    def _usd(self, outcome: Outcome, call: Call) -> int:
-        """What was billed; at the asked model's price where the cost is not known."""
-        if outcome.cost is not None:
-            return nano(outcome.cost)
-        return nano(cost(call, used(outcome), self._estimate, self.name))
+    def _own(self, price: Price) -> Rates:
+        if len(self._rates) >= _MOST_KNOWN:
+            self._rates.clear()
+        own = self._rates[id(price)] = rates(price)
+        return own
 
     def _rest(self, at: float) -> float | None:
         return None if self._window is None else window(at, self._window, self._zone)[1] - at

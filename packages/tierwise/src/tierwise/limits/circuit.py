@@ -99,11 +99,12 @@ class CircuitBreaker(Limit):
     def taken(self, claim: Claim, outcome: Outcome, call: Call) -> Taken:
         """See `Limit`."""
         error = outcome.error
+        if error is None and (outcome.text.strip() or outcome.tool_calls or outcome.aborted):
+            return _SIGNALS["good"]
         if claim.key.startswith(self._credential_prefix):
-            refused = isinstance(error, AuthenticationError)
-            return _SIGNALS["down" if refused else "good" if error is None and _answered(outcome) else "unknown"]
+            return _SIGNALS["down" if isinstance(error, AuthenticationError) else "unknown"]
         if error is None:
-            return _SIGNALS[_health_of_answer(outcome)]
+            return _SIGNALS["unknown" if outcome.finish_reason == INTERRUPTED else "bad"]
         if isinstance(error, AuthenticationError):
             # Without a fingerprint of the credential nobody can tell whose it is: the model alone is left alone.
             return _SIGNALS["down" if call.backend.credential(call.attempt.model) is None else "unknown"]
@@ -152,16 +153,6 @@ class CircuitBreaker(Limit):
         way = blake2b(f"{place}\0{credential}".encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
         own = f"{self._model_prefix}{model}:{way}"
         return (own,) if credential is None else (own, f"{self._credential_prefix}{provider}:{credential}")
-
-
-def _answered(outcome: Outcome) -> bool:
-    return bool(outcome.text.strip() or outcome.tool_calls or outcome.aborted)
-
-
-def _health_of_answer(outcome: Outcome) -> Health:
-    if _answered(outcome):
-        return "good"
-    return "unknown" if outcome.finish_reason == INTERRUPTED else "bad"
 
 
 def _health_of_error(error: BaseException, outcome: Outcome, backend: Backend) -> Health:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from math import ceil
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from tierwise.errors import UnpricedError
 from tierwise.fleet.price import Price, Usage
@@ -22,9 +23,11 @@ Estimate: TypeAlias = "Price | Mapping[str, Price] | None"
 """The price to count with where a model's is not known: one for all, or by a model's alias or id."""
 
 
-class Rates(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Rates:
     """A price, as a budget counts: whole nano-dollars, rounded up."""
 
+    price: Price
     prompt: int
     """For a million tokens of the prompt."""
     written: int
@@ -40,7 +43,7 @@ class Rates(NamedTuple):
 
 def rates(price: Price) -> Rates:
     """A price, as a budget counts."""
-    return Rates(nano(price.input), nano(price.cache_write), nano(price.output / _MILLION), nano(price.request))
+    return Rates(price, nano(price.input), nano(price.cache_write), nano(price.output / _MILLION), nano(price.request))
 
 
 def cost(call: Call, usage: Usage, estimate: Estimate, limit: str) -> Decimal:

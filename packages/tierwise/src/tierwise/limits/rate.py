@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from tierwise.errors import ConfigError, RateLimitedError
 from tierwise.fleet.model import ModelSpec
@@ -43,7 +43,8 @@ class ModelLimits:
                 raise ConfigError(f"{name}={value!r} must be above zero", setting=name, value=value)
 
 
-class _Own(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Own:
     """What holds for one model, and the claims that are the same for each of its calls."""
 
     model: ModelSpec
@@ -96,14 +97,13 @@ class RateLimit(Limit):
         self.wait = wait
         self._models = dict(models or {})
         self._local = ModelLimits(concurrency=local)
-        self._known: dict[str, _Own] = {}
+        self._known: dict[int, _Own] = {}
+        """By the model's `id`, which is its own while they keep it."""
 
     def claims(self, call: Call) -> Sequence[Claim]:
         """See `Limit`."""
         model, task = call.attempt.model, call.attempt.task
-        own = self._known.get(model.key)
-        if own is None or own.model is not model:
-            own = self._own(model)
+        own = self._known.get(id(model)) or self._own(model)
         if not own.line:
             return ()
         party = f"session {task.session}" if task.session is not None else f"run {call.run_id}"
@@ -115,9 +115,9 @@ class RateLimit(Limit):
 
     def taken(self, claim: Claim, outcome: Outcome, call: Call) -> Taken:
         """See `Limit`."""
-        if not isinstance(claim, Rate):
+        if type(claim) is not Rate:
             return None
-        if outcome.cost == 0 and outcome.latency is None:
+        if outcome.latency is None and outcome.cost == 0:
             return 0  # it was never sent
         if not claim.key.endswith(":tokens"):
             return None
@@ -167,7 +167,7 @@ class RateLimit(Limit):
         if len(self._known) >= _MOST_KNOWN:
             self._known.clear()
         own = _Own(model, limits, f"{prefix}:line" if limited else "", tuple(fixed), f"{prefix}:tokens")
-        self._known[model.key] = own
+        self._known[id(model)] = own
         return own
 
 

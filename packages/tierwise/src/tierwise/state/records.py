@@ -94,10 +94,10 @@ class Held:
     units: int
     expires: float
     until: float | None
-    accounts: dict[str, int] = field(default_factory=dict[str, int])
-    places: list[str] = field(default_factory=list[str])
-    probes: list[str] = field(default_factory=list[str])
-    expected: dict[str, int] = field(default_factory=dict[str, int])
+    accounts: dict[str, int]
+    places: list[str]
+    probes: list[str]
+    expected: dict[str, int]
     """Of rates."""
     lapsed: bool = False
     """True once the lease is over: nothing is set aside any more, and a settlement still counts."""

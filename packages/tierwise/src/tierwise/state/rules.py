@@ -8,6 +8,7 @@ what is settled.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from math import inf
 from typing import Any
 
@@ -48,7 +49,7 @@ def reserve(
         sweep(book, now)
     held = book.held.get(call_id)
     if held is not None and not held.lapsed:
-        return Granted(held.units, probe=bool(held.probes))
+        return _granted(held.units, bool(held.probes))
     others = before(book, now, call_id, claims) if book.lines else NOBODY
     units, worst, found = _judged(book, now, claims, others, least, most)
     if worst is not None:
@@ -60,7 +61,13 @@ def reserve(
     for claim, record in found:
         _SET_ASIDE[type(claim)](book, now, call_id, claim, record, held)
     book.add(call_id, held)
-    return Granted(units, bool(held.probes))
+    return _granted(units, bool(held.probes))
+
+
+@lru_cache(maxsize=128)
+def _granted(units: int, probe: bool) -> Granted:
+    """The answer, which is the same for most calls."""
+    return Granted(units, probe)
 
 
 def _judged(
@@ -97,10 +104,13 @@ def settle(book: Book, now: float, call_id: str, claims: Sequence[Claim], taken:
     if held is None:
         leave(book, call_id, claims, served=False)
         return
-    for claim, took in zip(claims, taken, strict=True):
-        _SETTLED[type(claim)](book, now, call_id, claim, took, held)
-    if held.accounts or held.places or held.probes:
-        _give_back(book, call_id, held)
+    if len(taken) != len(claims):
+        raise ValueError(f"{len(taken)} figures of what was taken, for {len(claims)} claims: it needs one for each")
+    for index, claim in enumerate(claims):
+        settled = _SETTLED.get(type(claim))
+        if settled is not None:
+            settled(book, now, call_id, claim, taken[index], held)
+    _give_back(book, call_id, held)
     book.held.pop(call_id, None)
 
 
@@ -143,7 +153,9 @@ def _give_back(book: Book, call_id: str, held: Held) -> None:
         if account is not None:
             account.reserved -= amount
     for key in held.places:
-        _vacate(book, call_id, key)
+        places = book.places.get(key)
+        if places is not None:
+            places.holders.remove(call_id)
     for key in held.probes:
         breaker = book.breakers.get(key)
         if breaker is not None and breaker.probe == call_id:
@@ -185,14 +197,14 @@ def _set_aside_money(book: Book, now: float, call_id: str, claim: Spend, known: 
 
 
 def _spend(book: Book, now: float, call_id: str, claim: Spend, took: Taken, held: Held) -> None:
-    key, _, _, _, keep = claim
+    key = claim.key
     known = book.accounts.get(key)
     account = known or Account()
     amount = held.accounts.pop(key, 0)
     if not held.lapsed:
         account.reserved -= amount
     account.spent += took if isinstance(took, int) else amount
-    _keep_account(book, now, key, known, account, keep)
+    _keep_account(book, now, key, known, account, claim.keep)
 
 
 def _keep_account(
@@ -235,20 +247,6 @@ def _occupy(book: Book, now: float, call_id: str, claim: Slot, known: Places | N
         book.add(claim.key, places)
 
 
-def _free(book: Book, now: float, call_id: str, claim: Slot, took: Taken, held: Held) -> None:
-    key = claim.key
-    if key in held.places:
-        held.places.remove(key)
-        if not held.lapsed:
-            _vacate(book, call_id, key)
-
-
-def _vacate(book: Book, call_id: str, key: str) -> None:
-    places = book.places.get(key)
-    if places is not None:
-        places.holders.remove(call_id)
-
-
 # Rates.
 
 
@@ -280,15 +278,14 @@ def _correct(book: Book, now: float, call_id: str, claim: Rate, took: Taken, hel
 
 
 def _drawn(book: Book, now: float, claim: Rate, known: Bucket | None, amount: int) -> None:
-    key, limit, period, _, _ = claim
     bucket = known or Bucket()
     full_at = bucket.full_at
     if full_at < now:
         full_at = now
-    bucket.full_at = full_at = full_at + amount * period / limit
+    bucket.full_at = full_at = full_at + amount * claim.period / claim.limit
     bucket.until = (full_at if full_at > now else now) + IDLE
     if known is None:
-        book.add(key, bucket)
+        book.add(claim.key, bucket)
 
 
 # Circuits.
@@ -360,10 +357,6 @@ def _go(book: Book, now: float, call_id: str, claim: Turn, line: Line, held: Hel
     leave(book, call_id, (claim,), served=True)
 
 
-def _gone(book: Book, now: float, call_id: str, claim: Turn, took: Taken, held: Held) -> None:
-    """The call left the line when it went."""
-
-
 # When each kind of claim is denied, what is set aside, and what is settled.
 
 _SILENT = frozenset[type[Claim]]({Circuit, Turn})
@@ -384,8 +377,7 @@ _SET_ASIDE: Mapping[type[Claim], Callable[[Book, float, str, Any, Any, Held], No
 }
 _SETTLED: Mapping[type[Claim], Callable[[Book, float, str, Any, Taken, Held], None]] = {
     Spend: _spend,
-    Slot: _free,
     Rate: _correct,
     Circuit: _learn,
-    Turn: _gone,
 }
+"""Of the others nothing can be said: a slot is given back, and the call left its line when it went."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -48,3 +50,14 @@ async def test_no_callback_is_told_of_a_draft() -> None:
     assert llm.call("Why?", callbacks=[told.append]) == "answer"
     assert await llm.acall("Why?", callbacks=[told.append]) == "answer"
     assert "draft" not in told
+
+
+def test_a_copy_is_gone_with_its_call_and_waits_for_no_garbage_collector() -> None:
+    gc.disable()
+    try:
+        quiet = Quiet(Calling(model="own"), {}, None)
+        copy = weakref.ref(quiet.llm)
+        del quiet
+        assert copy() is None
+    finally:
+        gc.enable()

@@ -117,7 +117,7 @@ class CrewAIBackend(NativeBackend):
                 answer = _once(lambda: _call(quiet.llm, _arguments(attempt)))
             except LengthFinishReasonError as error:
                 return cut_off(attempt, error.completion)
-        return outcome_of(attempt, answer, quiet.counted, quiet.finish_reason, quiet.response_id)
+        return _outcome(attempt, answer, quiet)
 
     async def _acalled(self, attempt: Attempt, put: Put[Shown] | None) -> Outcome:
         quiet = self._quiet(attempt, put)
@@ -126,7 +126,7 @@ class CrewAIBackend(NativeBackend):
                 answer = await _aonce(lambda: _acall(quiet.llm, _arguments(attempt)))
             except LengthFinishReasonError as error:
                 return cut_off(attempt, error.completion)
-        return outcome_of(attempt, answer, quiet.counted, quiet.finish_reason, quiet.response_id)
+        return _outcome(attempt, answer, quiet)
 
     def _streamed(self, attempt: Attempt) -> Generator[Chunk]:
         def work(put: Put[Chunk]) -> Chunk:
@@ -149,6 +149,10 @@ class CrewAIBackend(NativeBackend):
         update: dict[str, Any] = {**request.settings, "stream": put is not None, "stop": list(request.stop)}
         update |= _settings(attempt, target)
         return Quiet(target, update, put)
+
+
+def _outcome(attempt: Attempt, answer: Any, quiet: Quiet) -> Outcome:
+    return outcome_of(attempt, answer, quiet.counted, quiet.heard.finish_reason, quiet.heard.response_id)
 
 
 def _settings(attempt: Attempt, target: BaseLLM) -> dict[str, Any]:

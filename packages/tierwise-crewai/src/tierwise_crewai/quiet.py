@@ -8,7 +8,7 @@ from typing import Any
 
 from crewai import BaseLLM
 
-__all__ = ["Quiet", "Shown", "token_usage"]
+__all__ = ["Heard", "Quiet", "Shown", "token_usage"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,45 @@ class Shown:
     """It is a piece of a tool call."""
     event: dict[str, Any] = field(default_factory=dict[str, Any])
     """What the LLM says of it."""
+
+
+class Heard:
+    """What an LLM says of one call, to the one who asked.
+
+    It knows nothing of the LLM, which refers to it: so both are gone when the call is done, and leave the garbage
+    collector no work.
+
+    Args:
+        show: Is given each piece of a streamed answer.
+
+    Attributes:
+        finish_reason: Why the model stopped, where the LLM has said so.
+        response_id: The provider's id of the answer, where the LLM has said it.
+    """
+
+    __slots__ = ("_show", "finish_reason", "response_id")
+
+    def __init__(self, show: Callable[[Shown], None] | None) -> None:
+        self.finish_reason: str | None = None
+        self.response_id: str | None = None
+        self._show = show
+
+    def completed(
+        self, *args: Any, finish_reason: str | None = None, response_id: str | None = None, **kwargs: Any
+    ) -> None:
+        """The call is complete."""
+        self.finish_reason, self.response_id = finish_reason, response_id
+
+    def chunk(self, chunk: str, *args: Any, **event: Any) -> None:
+        """A piece of an answer, or of a tool call."""
+        if self._show is not None:
+            call = event.get("tool_call") is not None
+            self._show(Shown("" if call else chunk, call=call, event={"chunk": chunk, **event}))
+
+    def thinking(self, chunk: str, *args: Any, **event: Any) -> None:
+        """A piece of what the model thinks."""
+        if self._show is not None:
+            self._show(Shown(thinking=chunk, event={"chunk": chunk, **event}))
 
 
 class Quiet:
@@ -37,17 +76,14 @@ class Quiet:
     Attributes:
         llm: The copy.
         counted: Its token counters.
-        finish_reason: Why the model stopped, where the LLM has said so.
-        response_id: The provider's id of the answer, where the LLM has said it.
+        heard: What it says of the call.
     """
 
-    __slots__ = ("_show", "counted", "finish_reason", "llm", "response_id")
+    __slots__ = ("counted", "heard", "llm")
 
     def __init__(self, llm: BaseLLM, update: Mapping[str, Any], show: Callable[[Shown], None] | None) -> None:
         self.llm = llm.model_copy(update=update)
-        self.finish_reason: str | None = None
-        self.response_id: str | None = None
-        self._show = show
+        self.heard = heard = Heard(show)
         self.counted = dict.fromkeys(token_usage(llm), 0)
         private: dict[str, Any] = self.llm.__pydantic_private__ or {}
         private["_token_usage"] = self.counted
@@ -56,25 +92,11 @@ class Quiet:
             _emit_call_started_event=_nothing,
             _emit_call_failed_event=_nothing,
             _emit_call_denied_event=_nothing,
-            _emit_call_completed_event=self._completed,
-            _handle_emit_call_events=self._completed,
-            _emit_stream_chunk_event=self._chunk,
-            _emit_thinking_chunk_event=self._thinking,
+            _emit_call_completed_event=heard.completed,
+            _handle_emit_call_events=heard.completed,
+            _emit_stream_chunk_event=heard.chunk,
+            _emit_thinking_chunk_event=heard.thinking,
         )
-
-    def _completed(
-        self, *args: Any, finish_reason: str | None = None, response_id: str | None = None, **kwargs: Any
-    ) -> None:
-        self.finish_reason, self.response_id = finish_reason, response_id
-
-    def _chunk(self, chunk: str, *args: Any, **event: Any) -> None:
-        if self._show is not None:
-            call = event.get("tool_call") is not None
-            self._show(Shown("" if call else chunk, call=call, event={"chunk": chunk, **event}))
-
-    def _thinking(self, chunk: str, *args: Any, **event: Any) -> None:
-        if self._show is not None:
-            self._show(Shown(thinking=chunk, event={"chunk": chunk, **event}))
 
 
 def token_usage(llm: BaseLLM) -> dict[str, int]:

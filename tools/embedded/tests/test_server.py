@@ -4,7 +4,7 @@ import http.client
 import json
 import threading
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -222,14 +222,13 @@ def test_generate_joins_an_earlier_context(scripted: EmbeddedServer, script: Any
 
 def test_a_request_body_without_a_length_is_refused(scripted: EmbeddedServer) -> None:
     target = urlsplit(scripted.url)
-    connection = http.client.HTTPConnection(target.hostname or "", target.port)
-    connection.request(
-        "POST", "/api/chat", iter([b"{}"]), encode_chunked=True, headers={"Transfer-Encoding": "chunked"}
-    )
-    response = connection.getresponse()
-    assert response.status == 411
-    response.close()
-    connection.close()
+    with closing(http.client.HTTPConnection(target.hostname or "", target.port)) as connection:
+        # The head alone: the server answers it and hangs up, whatever of the body is on its way.
+        connection.putrequest("POST", "/api/chat")
+        connection.putheader("Transfer-Encoding", "chunked")
+        connection.endheaders()
+        with connection.getresponse() as response:
+            assert response.status == 411
 
 
 def test_an_unknown_model_cannot_be_embedded() -> None:

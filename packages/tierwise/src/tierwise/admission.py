@@ -144,15 +144,13 @@ class Limits:
             return None
         tokens, caches = measured(attempt.task)
         bound = attempt.setting("max_output_tokens")
-        claims: list[Claim] = []
-        owners: list[tuple[Limit, Sequence[Claim]]] = []
-        held = Held(attempt, call_id, self.run_id, at, self.pricing, tokens, backend, bound, caches, claims, owners)
+        held = Held(attempt, call_id, self.run_id, at, self.pricing, tokens, backend, bound, caches)
         for limit in self.limits:
             own = limit.claims(held)
             if own:
-                claims += own
-                owners.append((limit, own))
-        return held if claims else None
+                held.claims += own
+                held.owners.append((limit, own))
+        return held if held.claims else None
 
     def settle(self, held: Held | None, call_id: str, outcome: Outcome, observed: Observed | None) -> Effects[None]:
         """Replaces what was set aside by what the call took.

@@ -6,7 +6,6 @@ A `Run` admits calls (trust, deadline, limits) and settles them (usage, cost, a 
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -42,7 +41,7 @@ from tierwise.task import Task
 from tierwise.values import evolve
 
 if TYPE_CHECKING:
-    from tierwise.limits.retry import Retries, Retry
+    from tierwise.limits.retry import Retry
 
 __all__ = ["MOST_CALLS", "Admitted", "Run", "Ticket", "commits"]
 
@@ -50,9 +49,6 @@ MOST_CALLS = 100
 """How many calls a run may make where nobody says otherwise: more than any strategy of ours needs."""
 
 _ZERO = Decimal(0)
-
-_FAILING = threading.Lock()
-"""Calls of a batch may fail at the same moment, each in its thread, and share their run's retries."""
 
 
 @dataclass(slots=True)
@@ -105,8 +101,7 @@ class Run:
         self._deadline = deadline = Deadline(task.deadline, clock)
         # Nothing in a run refers back to it: so it is gone when it is done, and leaves the garbage collector no work.
         self._limits = Limits(limits, state, self.run_id, pricing, on_state_loss, deadline, self.record.take)
-        self._retry = retry
-        self._retries: Retries | None = None
+        self._retries = None if retry is None else retry.of_run()
         self._max_calls = max_calls
         self._calls = count(1)
         self._clock = clock
@@ -239,23 +234,17 @@ class Run:
         return Ticket(attempt, backend, self._clock(), row, held)
 
     def _readmission(self, failed: Outcome) -> Effects[Ticket | Outcome | None]:
-        if self._retry is None:
+        if self._retries is None:
             return None
         attempt = failed.attempt
         repeated = self._backends.get(attempt.model).client_retries(attempt.model)
-        pause = self._retries_of(self._retry).pause(failed, repeated=repeated, left=self.remaining())
+        pause = self._retries.pause(failed, repeated=repeated, left=self.remaining())
         if pause is None:
             return None
         yield Sleep(pause)
         reason = f"retry: {type(failed.error).__name__}"
         again = evolve(attempt, retries=attempt.retries + 1, reason=reason, output_cap=None)
         return (yield from self._admission(again))
-
-    def _retries_of(self, retry: Retry) -> Retries:
-        """The retries of this run. They are made when a call has failed: in most runs none does."""
-        with _FAILING:
-            self._retries = self._retries or retry.of_run()
-            return self._retries
 
     def _ending(self, error: LimitError) -> LimitError:
         """The error, with the best answer that there is."""

@@ -131,8 +131,7 @@ class Budget(Limit):
                 amount, each = amount + each * call.bound, 0
             if amount or each:  # what costs nothing goes, whatever is left
                 for key in keys:
-                    spend = Spend(key, cap, amount, each, self._keep)
-                    claims.append(spend)
+                    claims.append(Spend(key, cap, amount, each, self._keep))  # noqa: PERF401 - it would close over all five
         return claims
 
     def taken(self, claim: Claim, outcome: Outcome, call: Call) -> Taken:

@@ -115,7 +115,7 @@ class RateLimit(Limit):
 
     def taken(self, claim: Claim, outcome: Outcome, call: Call) -> Taken:
         """See `Limit`."""
-        if type(claim) is not Rate:
+        if not isinstance(claim, Rate):
             return None
         if outcome.latency is None and outcome.cost == 0:
             return 0  # it was never sent

@@ -20,6 +20,10 @@ from tierwise.ids import fraction
 
 __all__ = ["Retries", "Retry"]
 
+_FAILING = threading.Lock()
+"""Calls of a batch may fail at the same moment, each in its thread. One lock serves all runs: it is held for a moment,
+and only after a failure."""
+
 _BEFORE_AN_ANSWER = ("", "connect", "first_token", "inquiry")
 """The waits of a call of which nothing had come."""
 
@@ -69,10 +73,11 @@ class Retries:
         retry: What bounds them.
     """
 
+    __slots__ = ("_left", "_retry")
+
     def __init__(self, retry: Retry) -> None:
         self._retry = retry
         self._left = retry.total
-        self._lock = threading.Lock()
 
     def pause(self, outcome: Outcome, *, repeated: int, left: float | None) -> float | None:
         """Seconds to wait before the call is made again; `None` if it is not.
@@ -85,7 +90,7 @@ class Retries:
         retry, error = self._retry, outcome.error
         if error is None or not _passes(error):
             return None
-        with self._lock:
+        with _FAILING:
             self._left -= repeated
             tries = outcome.attempt.retries + repeated
             pause = _pause(retry, error, tries, fraction(outcome.attempt.call_id))

@@ -61,8 +61,7 @@ class MemoryState(State):
         """See `State`."""
         with self._lock:
             now = self._clock()
-            if self._book.due <= now:
-                self._book.forget(now)
+            self._book.forget(now)
             said = rules.reserve(self._book, now, call_id, claims, lease, least, most, wait)
             if isinstance(said, Denied):
                 if wait and any(isinstance(claim, Turn) for claim in claims):
@@ -239,8 +238,6 @@ class _MemoryBook:
         """How long it is when it is looked through for them."""
         self._due: list[tuple[float, int, type[Record], str]] = []
         """A heap of when to look whether a record may be forgotten, with a number that tells entries apart."""
-        self.due = inf
-        """When to look next."""
         self._timed: dict[type[Any], set[str]] = {kind: set() for kind in self.records}
         """What has an entry there."""
         self._count = 0
@@ -277,10 +274,9 @@ class _MemoryBook:
     def forget(self, now: float) -> None:
         """Drops records whose time is over."""
         for _ in range(_MOST):
-            if self.due > now:
+            if not self._due or self._due[0][0] > now:
                 return
             _, _, kind, key = heapq.heappop(self._due)
-            self.due = self._due[0][0] if self._due else inf
             self._timed[kind].discard(key)
             record = self.records[kind].get(key)
             if record is None or record.until is None:
@@ -294,7 +290,6 @@ class _MemoryBook:
         self._count += 1
         self._timed[kind].add(key)
         heapq.heappush(self._due, (until, self._count, kind, key))
-        self.due = self._due[0][0]
 
 
 def _moved(old: float | None, new: float) -> float:

@@ -8,7 +8,6 @@ what is settled.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
 from math import inf
 from typing import Any
 
@@ -49,7 +48,7 @@ def reserve(
         sweep(book, now)
     held = book.held.get(call_id)
     if held is not None and not held.lapsed:
-        return _granted(held.units, bool(held.probes))
+        return Granted(held.units, bool(held.probes))
     others = before(book, now, call_id, claims) if book.lines else NOBODY
     units, worst, found = _judged(book, now, claims, others, least, most)
     if worst is not None:
@@ -61,13 +60,7 @@ def reserve(
     for claim, record in found:
         _SET_ASIDE[type(claim)](book, now, call_id, claim, record, held)
     book.add(call_id, held)
-    return _granted(units, bool(held.probes))
-
-
-@lru_cache(maxsize=128)
-def _granted(units: int, probe: bool) -> Granted:
-    """The answer, which is the same for most calls."""
-    return Granted(units, probe)
+    return Granted(units, bool(held.probes))
 
 
 def _judged(

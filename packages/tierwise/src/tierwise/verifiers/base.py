@@ -251,9 +251,8 @@ class _Several(Verifier):
         """The verdict that ended the matter; else the last that took a side, those that weigh more first."""
         ending = [parts[-1]] if self._ends(parts[-1]) else []
         accepted = [p for p in parts if p.result == "accept"]
-        sides = (
-            ending or [p for p in parts if p.result == "reject"] or [p for p in accepted if p.conclusive] or accepted
-        )
+        rejected = [p for p in parts if p.result == "reject"]
+        sides = ending or rejected or [p for p in accepted if p.conclusive] or accepted
         if sides:
             chosen = sides[-1]
             others = [p for p in accepted if p is not chosen] if chosen.result == "accept" else []
@@ -261,7 +260,7 @@ class _Several(Verifier):
             quotes = any(p.quotes for p in (chosen, *others))
             return evolve(chosen, evidence=evidence, quotes=quotes, parts=tuple(parts))
         evidence = "; ".join([p.summary for p in parts])
-        quotes = True in [p.quotes for p in parts]
+        quotes = any(p.quotes for p in parts)
         return Verdict("abstain", evidence, verifier=self._name, quotes=quotes, parts=tuple(parts))
 
 

@@ -43,7 +43,7 @@ async def main(provider: str, ledger: str, store: str, calls: int, dies: bool, l
         print("ready", flush=True)
         sys.stdin.readline()
         replies = await asyncio.gather(*(asks.arun("Say hello.", idempotency_key=KEY) for _ in range(calls)))
-        print(json.dumps([[reply.text, reply.run_id, reply.replayed] for reply in replies]), flush=True)
+    print(json.dumps([[reply.text, reply.run_id, reply.replayed] for reply in replies]), flush=True)
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ async def main(provider: str, ledger: str, store: str, calls: int, breaker: dict
         print("ready", flush=True)
         sys.stdin.readline()
         said = await asyncio.gather(*(one() for _ in range(calls)))
-        print(json.dumps([said.count(what) for what in ("answered", "refused", "failed")]), flush=True)
+    print(json.dumps([said.count(what) for what in ("answered", "refused", "failed")]), flush=True)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,10 @@ PATIENCE = 60.0
 
 @contextmanager
 def started(name: str, **said: Any) -> Generator[subprocess.Popen[str]]:
-    """A program of this folder that is ready to go; its argument is JSON. It does not outlive the block."""
+    """A program of this folder that is ready to go; its argument is JSON.
+
+    It is killed at the block's end: its last line must come after its ledger is closed.
+    """
     command = [sys.executable, str(Path(__file__).with_name(name)), json.dumps(said)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
         try:

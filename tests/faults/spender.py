@@ -45,7 +45,7 @@ async def main(provider: str, ledger: str, store: str, cap: int, calls: int, lea
         print("ready", flush=True)
         sys.stdin.readline()
         answered = sum(await asyncio.gather(*(one() for _ in range(calls))))
-        print(json.dumps([answered, calls - answered]), flush=True)
+    print(json.dumps([answered, calls - answered]), flush=True)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ CORE = ROOT / "packages" / "tierwise" / "src" / "tierwise"
 # what may go, who calls, what is kept; the driver and the router stand on all of them.
 ORDER = [
     {"errors", "ids", "lazy", "values"},
-    {"database", "functions", "jsontext", "patterns"},
+    {"database", "figures", "functions", "jsontext", "patterns"},
     {"task"},
     {"fleet"},
     {"flow", "state", "schema", "quoting"},
@@ -38,7 +38,7 @@ ORDER = [
     {"drive"},
     {"reply"},
     {"idempotency"},
-    {"answering"},
+    {"answering", "given"},
     {"router"},
     {"telemetry"},
     {"config"},

@@ -47,6 +47,7 @@ def test_messages_may_be_dictionaries_of_the_chat_api() -> None:
         ({"trust": "secret"}, "trust"),
         ({"stakes": "medium"}, "stakes"),
         ({"deadline": 0}, "deadline"),
+        ({"deadline": "5"}, "deadline"),
         ({"deadline": float("nan")}, "deadline"),
         ({"max_output_tokens": -1}, "max_output_tokens"),
         ({"tags": "urgent"}, "tags"),

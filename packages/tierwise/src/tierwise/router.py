@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, aclosing, closing
@@ -15,24 +14,29 @@ from tierwise import drive
 from tierwise.admission import OnStateLoss
 from tierwise.answering import Answering, Setup, made_before
 from tierwise.backends.registry import BackendLike, Backends
-from tierwise.context import Decision, resolve
-from tierwise.errors import ConfigError
+from tierwise.context import Decision
+from tierwise.figures import check_figure
 from tierwise.fleet.fleet import Fleet, Tier
 from tierwise.fleet.model import ModelSpec
 from tierwise.fleet.pricing import Pricing
+from tierwise.given import (
+    given_ledger,
+    given_limits,
+    given_mode,
+    given_policy,
+    given_retry,
+    given_state,
+    given_strategy,
+)
 from tierwise.ledger.base import Ledger
-from tierwise.ledger.memory import MemoryLedger
 from tierwise.ledger.receipt import Receipt
-from tierwise.limits.base import Limit, named_apart
-from tierwise.limits.implied import implied
+from tierwise.limits.base import Limit
 from tierwise.observer import Observer, shielded
-from tierwise.policies.base import Policy, PolicyLike, as_policy
-from tierwise.policies.default import default_policy
+from tierwise.policies.base import PolicyLike
 from tierwise.reply import AsyncReplyStream, Reply, ReplyStream
 from tierwise.run import MOST_CALLS
 from tierwise.state import State
 from tierwise.strategies.base import Strategy
-from tierwise.strategies.cascade import Cascade
 from tierwise.task import Prompt, Task
 from tierwise.verifiers.default import free_verifier
 
@@ -74,9 +78,9 @@ class Router:
             Nobody by default.
 
     Raises:
-        UnknownNameError: The policy or the strategy names a tier or a model that the fleet does not have.
-        ConfigError: Two limits have the same name, `max_calls` is below one, `keep_replies` is not above zero, or the
-            telemetry is no observer.
+        UnknownNameError: The policy, the strategy or a limit names a tier or a model that the fleet does not have.
+        ConfigError: Two limits have the same name, `max_calls` or `keep_replies` is not above zero, or what is given as
+            a limit, `retry`, `state`, `on_state_loss` or `telemetry` is none.
     """
 
     def __init__(
@@ -95,28 +99,24 @@ class Router:
         keep_replies: float = _DAY,
         telemetry: Observer | None = None,
     ) -> None:
-        if max_calls < 1:
-            raise ConfigError(f"max_calls={max_calls!r} must be one or more", setting="max_calls", value=max_calls)
-        if not keep_replies > 0:
-            raise ConfigError(
-                f"keep_replies={keep_replies!r} must be above zero", setting="keep_replies", value=keep_replies
-            )
+        check_figure("max_calls", max_calls, whole=True)
+        check_figure("keep_replies", keep_replies)
         self._fleet = fleet
         called = Backends(backends)
         labelled = called.label(fleet)
         self._setup = Setup(
             fleet=labelled,
-            policy=_checked_policy(policy, fleet),
-            strategy=_checked_strategy(strategy, fleet),
+            policy=given_policy(policy, fleet),
+            strategy=given_strategy(strategy, fleet),
             free=free_verifier(),
             backends=called,
             pricing=Pricing(labelled),
-            limits=named_apart((*limits, *implied(fleet.models, limits))),
-            retry=retry,
+            limits=given_limits(limits, fleet),
+            retry=given_retry(retry),
             max_calls=max_calls,
-            ledger=_ledger(ledger),
-            state=state if state is not None else _memory(),
-            on_state_loss=on_state_loss,
+            ledger=given_ledger(ledger),
+            state=given_state(state),
+            on_state_loss=given_mode(on_state_loss),
             keep_replies=keep_replies,
             observer=shielded(telemetry),
         )
@@ -180,7 +180,7 @@ class Router:
         """
         other = copy(self)
         if policy is not None:
-            other._setup = replace(other._setup, policy=_checked_policy(policy, self._fleet))
+            other._setup = replace(other._setup, policy=given_policy(policy, self._fleet))
         if backend is not None:
             called = Backends({"*": backend})
             labelled = called.label(self._fleet)
@@ -290,35 +290,3 @@ class Router:
         from tierwise.ledger.recall import recalled
 
         return self._setup.bill(recalled(self.ledger, run_ids, session))
-
-
-def _checked_policy(value: PolicyLike | None, fleet: Fleet) -> Policy:
-    policy = as_policy(value) if value is not None else default_policy()
-    for ref in policy.refs():
-        fleet.tier(ref, where="policy")
-    for ref in policy.model_refs():
-        resolve(fleet, ref, where="policy")
-    return policy
-
-
-def _checked_strategy(value: Strategy | None, fleet: Fleet) -> Strategy:
-    strategy = value if value is not None else Cascade()
-    for ref in strategy.refs():
-        resolve(fleet, ref, where="strategy")
-    return strategy
-
-
-def _memory() -> State:
-    from tierwise.state import MemoryState
-
-    return MemoryState()
-
-
-def _ledger(value: Ledger | str | Path | None) -> Ledger:
-    if value is None:
-        return MemoryLedger()
-    if isinstance(value, str | os.PathLike):
-        from tierwise.ledger.sqlite import SQLiteLedger
-
-        return SQLiteLedger(value)
-    return value

@@ -407,6 +407,10 @@ def _key(value: object) -> None:
         )
 
 
-def _positive(setting: str, value: float | None) -> None:
-    if value is not None and not value > 0:
-        raise ConfigError(f"{setting}={value!r} must be above zero", setting=setting, value=value)
+def _positive(setting: str, value: Any) -> None:
+    try:
+        sound = value is None or value > 0
+    except TypeError:
+        sound = False
+    if not sound:
+        raise ConfigError(f"{setting}={value!r} must be a number above zero", setting=setting, value=value)

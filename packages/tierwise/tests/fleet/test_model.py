@@ -29,11 +29,17 @@ def test_an_alias_tells_two_settings_of_one_model_apart() -> None:
 @pytest.mark.parametrize(
     "setting", ["max_output_tokens", "num_ctx", "window", "concurrency", "requests_per_minute", "tokens_per_minute"]
 )
-@pytest.mark.parametrize("value", [0, -1])
-def test_a_count_must_be_above_zero(setting: str, value: int) -> None:
+@pytest.mark.parametrize("value", [0, -1, 1.5, float("nan"), "2"])
+def test_a_count_must_be_above_zero(setting: str, value: Any) -> None:
     settings: dict[str, Any] = {setting: value}
-    with pytest.raises(ConfigError, match=f"ollama:x: {setting}={value} must be above zero"):
+    with pytest.raises(ConfigError, match=f"ollama:x: {setting}={value!r} must be above zero, and a whole number"):
         ModelSpec("ollama:x", **settings)
+
+
+@pytest.mark.parametrize("wrong", [3, (3, 15)])
+def test_a_price_is_a_price(wrong: Any) -> None:
+    with pytest.raises(ConfigError, match=r"ollama:x: price=.* must be a Price, .*: Price\(3, 15\)"):
+        ModelSpec("ollama:x", price=wrong)
 
 
 def test_an_unknown_trust_or_capability_is_refused() -> None:

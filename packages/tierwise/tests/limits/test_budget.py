@@ -361,6 +361,9 @@ def test_a_window_has_an_account_of_its_own_and_is_charged_where_the_call_began(
         ({"usd": 1, "per": "year"}, "per='year' must be one of call, run"),
         ({"usd": 1, "on_exhausted": "go on"}, "must be 'stop', 'downgrade' or a function"),
         ({"usd": 1, "timezone": "Berlin"}, "timezone='Berlin' is not known"),
+        ({"usd": 1, "timezone": None}, "timezone=None is not known"),
+        ({"usd": 1, "estimate": 0.01}, r"estimate=0.01 must be a price.*Price\(3, 15\)"),
+        ({"usd": 1, "estimate": {"acme:a": 0.01}}, "must be a price"),
     ],
 )
 def test_a_wrong_setting_is_refused_by_name(options: dict[str, Any], message: str) -> None:

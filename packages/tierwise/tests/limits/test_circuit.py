@@ -354,7 +354,16 @@ def test_a_fingerprint_tells_keys_apart_and_does_not_tell_them() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"failures": 0}, {"cooldown": -1.0}, {"longest": float("nan")}, {"probe": float("inf")}, {"cooldown": 700.0}],
+    [
+        {"failures": 0},
+        {"failures": 0.5},
+        {"failures": "5"},
+        {"cooldown": -1.0},
+        {"cooldown": None},
+        {"longest": float("nan")},
+        {"probe": float("inf")},
+        {"cooldown": 700.0},
+    ],
     ids=str,
 )
 def test_wrong_figures_are_refused(wrong: dict[str, Any]) -> None:

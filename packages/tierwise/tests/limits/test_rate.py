@@ -359,13 +359,30 @@ def test_what_a_fleet_names_holds_without_being_asked_for() -> None:
     assert backend.most["a"] > 1, "no model is bounded that names no bound"
 
 
+WRONG: dict[str, Any] = {
+    "text": "30",
+    "nan": float("nan"),
+    "half": 1.5,
+    "models": {"acme:a": 5},
+    "limits": ModelLimits(concurrency=1),
+}
+"""What is of another type than it should be."""
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
         (lambda: RateLimit(wait=-1), "wait=-1 must be zero or more"),
         (lambda: RateLimit(wait=float("nan")), "wait=nan"),
         (lambda: RateLimit(local=0), "local=0 must be above zero"),
+        (lambda: RateLimit(wait=WRONG["text"]), "wait='30' must be zero or more, and finite"),
+        (lambda: RateLimit(WRONG["models"]), r"models={'acme:a': 5} must be limits by name"),
+        (lambda: RateLimit(WRONG["limits"]), "must be limits by name, e.g. {'ollama': ModelLimits"),
         (lambda: ModelLimits(tokens_per_minute=0), "tokens_per_minute=0 must be above zero"),
+        (lambda: ModelLimits(requests_per_minute=WRONG["nan"]), "requests_per_minute=nan must be above zero"),
+        (lambda: ModelLimits(concurrency=WRONG["half"]), "concurrency=1.5 must be above zero, and a whole number"),
+        (lambda: ModelLimits(concurrency=WRONG["text"]), "concurrency='30' must be above zero"),
+        (lambda: ModelLimits(concurrency=True), "concurrency=True must be above zero"),
     ],
 )
 def test_a_figure_that_makes_no_sense_is_an_error(make: Callable[[], object], message: str) -> None:

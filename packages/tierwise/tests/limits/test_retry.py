@@ -232,7 +232,11 @@ def test_pauses_are_spread() -> None:
     assert pauses[20] < 0.3 < 0.7 < pauses[-20]
 
 
-@pytest.mark.parametrize("wrong", [{"total": -1}, {"each": -1}, {"pause": float("nan")}, {"longest": float("inf")}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"total": -1}, {"total": "3"}, {"each": -1}, {"each": 0.5}, {"pause": float("nan")}, {"longest": float("inf")}],
+    ids=str,
+)
 def test_wrong_figures_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError) as caught:
         Retry(**wrong)

@@ -255,6 +255,15 @@ def test_a_server_that_is_full_says_so(state: RedisState, client: Any) -> None:
     assert state.balance("account") == Balance(0, 60)
 
 
+@pytest.mark.parametrize("wrong", [{"server": None}, {"wait": 0}, {"wait": "2"}], ids=str)
+def test_wrong_settings_are_refused(wrong: dict[str, Any]) -> None:
+    (setting,) = wrong
+    given: dict[str, Any] = {"server": "redis://localhost"} | wrong
+    with pytest.raises(ConfigError) as caught:
+        RedisState(**given)
+    assert caught.value.setting == setting
+
+
 def test_without_the_package_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "redis", None)
     with pytest.raises(MissingExtraError, match=r'pip install "tierwise\[redis\]"'):

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tierwise.errors import ConfigError, StateError
@@ -195,6 +196,15 @@ def test_a_file_of_the_future_or_of_others_is_left_alone(path: Path, statement: 
 def test_memory_is_no_file() -> None:
     with pytest.raises(ConfigError, match="MemoryState"):
         SQLiteState(":memory:")
+
+
+@pytest.mark.parametrize("wrong", [{"path": None}, {"wait": "2"}, {"fresh": -1}, {"brief": float("nan")}], ids=str)
+def test_wrong_settings_are_refused(path: Path, wrong: dict[str, Any]) -> None:
+    (setting,) = wrong
+    given: dict[str, Any] = {"path": path} | wrong
+    with pytest.raises(ConfigError) as caught:
+        SQLiteState(**given)
+    assert caught.value.setting == setting
 
 
 async def test_a_file_that_stays_locked_is_an_error_and_then_goes_on(

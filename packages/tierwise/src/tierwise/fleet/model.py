@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, cast, get_args
 
 from tierwise.errors import ConfigError
+from tierwise.figures import check_figure
 from tierwise.fleet.price import Price
 from tierwise.task import Trust
 
@@ -77,9 +78,13 @@ class ModelSpec:
                 value=self.trust,
             )
         for setting in _ABOVE_ZERO:
-            value = getattr(self, setting)
-            if value is not None and value <= 0:
-                raise ConfigError(f"{self.id}: {setting}={value!r} must be above zero", setting=setting, value=value)
+            check_figure(setting, getattr(self, setting), whole=True, none=True, owner=self.id)
+        if not isinstance(cast("object", self.price), Price | None):
+            raise ConfigError(
+                f"{self.id}: price={self.price!r} must be a Price, in USD per million tokens: Price(3, 15)",
+                setting="price",
+                value=self.price,
+            )
         if self.capabilities is not None:
             self._check_capabilities(self.capabilities)
 

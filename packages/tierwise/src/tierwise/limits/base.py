@@ -98,6 +98,10 @@ class Limit(ABC):
         """
         return None
 
+    def refs(self) -> Iterable[str]:
+        """The models, by alias, id or provider, that this limit names; a router checks them at start-up."""
+        return ()
+
     def raised(self, claim: Claim, answer: Any) -> int | None:
         """The new cap of the claim's account, as `ask` answered; `None` for a refusal."""
         return None

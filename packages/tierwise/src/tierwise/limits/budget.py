@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from math import inf
@@ -12,7 +12,7 @@ from tierwise.errors import BudgetExceededError, ConfigError
 from tierwise.fleet.price import Price, Usage
 from tierwise.flow import Outcome, Purpose
 from tierwise.limits.base import LEAST_OUTPUT, Call, Limit
-from tierwise.limits.estimate import Estimate, Rates, as_usd, cost, nano, rates
+from tierwise.limits.estimate import Estimate, Rates, as_usd, checked, cost, nano, rates
 from tierwise.limits.tokens import used
 from tierwise.limits.windows import KEEP, Window, window, zone
 from tierwise.state import Claim, Denied, Spend, Taken
@@ -77,8 +77,8 @@ class Budget(Limit):
         on_exhausted: `stop` ends the run with `BudgetExceededError`; `downgrade` goes down to tiers that still fit; a
             function is called with the error and returns a new cap, in the error's unit, or `None` to stop. It may ask
             a person, and be a coroutine function in async runs.
-        estimate: The price to count with where a model's is not known: one for all, or by a model's alias or id. A
-            call to a model without either is refused.
+        estimate: The price to count with where a model's is not known: one for all, or by a model's alias, its id, or
+            its provider (for each model of it). A call to a model without either is refused.
 
     Raises:
         ConfigError: A cap is missing or not above zero, or an option is none of those above.
@@ -112,7 +112,7 @@ class Budget(Limit):
         self._tag = tag
         self._zone = zone(timezone)
         self._downgrades = on_exhausted == "downgrade"
-        self._estimate = estimate
+        self._estimate = checked(estimate)
         self._keep = _KEPT[per]
         self._rates: dict[int, Rates] = {}
         """By the price's `id`, which is its own while they keep it."""
@@ -163,6 +163,10 @@ class Budget(Limit):
             retry_after=self._rest(call.at),
             final=final,
         )
+
+    def refs(self) -> Iterable[str]:
+        """See `Limit`."""
+        return self._estimate if isinstance(self._estimate, Mapping) else ()
 
     def raised(self, claim: Claim, answer: Any) -> int | None:
         """See `Limit`."""

@@ -16,6 +16,7 @@ from tierwise.errors import (
     RateLimitError,
     UnavailableError,
 )
+from tierwise.figures import check_figure
 from tierwise.flow import INTERRUPTED, Outcome
 from tierwise.ids import fraction, new_id
 from tierwise.limits.base import Call, Limit
@@ -63,7 +64,7 @@ class CircuitBreaker(Limit):
         name: Tells it from others, in errors and in what the state keeps.
 
     Raises:
-        ConfigError: A figure is not above zero, or `longest` is below `cooldown`.
+        ConfigError: A figure is not above zero, `failures` is no whole number, or `longest` is below `cooldown`.
     """
 
     def __init__(
@@ -75,10 +76,9 @@ class CircuitBreaker(Limit):
         probe: float = 60.0,
         name: str = "circuit breaker",
     ) -> None:
-        figures = {"failures": failures, "cooldown": cooldown, "longest": longest, "probe": probe}
-        for setting, value in figures.items():
-            if not 0 < value < float("inf"):
-                raise ConfigError(f"{setting}={value!r} must be above zero, and finite", setting=setting, value=value)
+        check_figure("failures", failures, whole=True)
+        for setting, value in {"cooldown": cooldown, "longest": longest, "probe": probe}.items():
+            check_figure(setting, value)
         if longest < cooldown:
             raise ConfigError(
                 f"longest={longest!r} must not be below cooldown={cooldown!r}", setting="longest", value=longest

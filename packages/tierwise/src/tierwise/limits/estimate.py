@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from math import ceil
 from typing import TypeAlias
 
-from tierwise.errors import UnpricedError
+from tierwise.errors import ConfigError, UnpricedError
 from tierwise.fleet.price import Price, Usage
 from tierwise.limits.base import Call
 
-__all__ = ["NANO", "Estimate", "Rates", "as_usd", "cost", "nano", "rates"]
+__all__ = ["NANO", "Estimate", "Rates", "as_usd", "checked", "cost", "nano", "rates"]
 
 NANO = Decimal(1_000_000_000)
 """Nano-dollars of a dollar."""
@@ -20,7 +20,24 @@ NANO = Decimal(1_000_000_000)
 _MILLION = 1_000_000
 
 Estimate: TypeAlias = "Price | Mapping[str, Price] | None"
-"""The price to count with where a model's is not known: one for all, or by a model's alias or id."""
+"""The price to count with where a model's is not known: one for all, or by a model's alias, id or provider."""
+
+
+def checked(estimate: Estimate) -> Estimate:
+    """The estimate.
+
+    Raises:
+        ConfigError: It is neither a price, nor prices by name.
+    """
+    given: Collection[object] = estimate.values() if isinstance(estimate, Mapping) else (estimate,)
+    if estimate is not None and not all(isinstance(price, Price) for price in given):
+        raise ConfigError(
+            f"estimate={estimate!r} must be a price, in USD per million tokens, or one for each model: "
+            "estimate=Price(3, 15), or estimate={'x:m': Price(3, 15)}",
+            setting="estimate",
+            value=estimate,
+        )
+    return estimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +85,7 @@ def cost(call: Call, usage: Usage, estimate: Estimate, limit: str) -> Decimal:
 
 def _chosen(call: Call, estimate: Mapping[str, Price]) -> Price | None:
     model = call.attempt.model
-    return estimate.get(model.key) or estimate.get(model.id)
+    return estimate.get(model.key) or estimate.get(model.id) or estimate.get(model.provider)
 
 
 def nano(usd: Decimal) -> int:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from tierwise.errors import ConfigError, RateLimitedError
+from tierwise.figures import check_figure
 from tierwise.fleet.model import ModelSpec
 from tierwise.flow import Outcome
 from tierwise.limits.base import MOST_OUTPUT, Call, Limit
@@ -27,7 +28,7 @@ class ModelLimits:
     """What a model is limited to; `None` where it is not.
 
     Raises:
-        ConfigError: A figure is not above zero.
+        ConfigError: A figure is no whole number above zero.
     """
 
     concurrency: int | None = None
@@ -38,9 +39,7 @@ class ModelLimits:
 
     def __post_init__(self) -> None:
         for name in SETTINGS:
-            value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise ConfigError(f"{name}={value!r} must be above zero", setting=name, value=value)
+            check_figure(name, getattr(self, name), whole=True, none=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +77,8 @@ class RateLimit(Limit):
         name: Tells it from others, in errors and in what the state keeps.
 
     Raises:
-        ConfigError: `wait` is below zero or no finite number, or `local` is not above zero.
+        ConfigError: `wait` is below zero or no finite number, `local` is no whole number above zero, or `models` holds
+            something else than `ModelLimits`.
     """
 
     def __init__(
@@ -89,13 +89,11 @@ class RateLimit(Limit):
         local: int | None = 1,
         name: str = "rate limit",
     ) -> None:
-        if not 0 <= wait < float("inf"):
-            raise ConfigError(f"wait={wait!r} must be zero or more, and finite", setting="wait", value=wait)
-        if local is not None and local <= 0:
-            raise ConfigError(f"local={local!r} must be above zero, or None", setting="local", value=local)
+        check_figure("wait", wait, zero=True)
+        check_figure("local", local, whole=True, none=True)
         self.name = name
         self.wait = wait
-        self._models = dict(models or {})
+        self._models = _by_name(models or {})
         self._local = ModelLimits(concurrency=local)
         self._known: dict[int, _Own] = {}
         """By the model's `id`, which is its own while they keep it."""
@@ -146,6 +144,10 @@ class RateLimit(Limit):
             retry_after=denied.retry_after,
         )
 
+    def refs(self) -> Iterable[str]:
+        """See `Limit`."""
+        return self._models
+
     def of(self, model: ModelSpec) -> ModelLimits:
         """The limits that hold for a model."""
         named = [self._models.get(model.key), self._models.get(model.id)]
@@ -169,6 +171,17 @@ class RateLimit(Limit):
         own = _Own(model, limits, f"{prefix}:line" if limited else "", tuple(fixed), f"{prefix}:tokens")
         self._known[id(model)] = own
         return own
+
+
+def _by_name(models: Any) -> dict[str, ModelLimits]:
+    given: dict[str, Any] | None = dict(cast("Mapping[str, Any]", models)) if isinstance(models, Mapping) else None
+    if given is None or not all(isinstance(limits, ModelLimits) for limits in given.values()):
+        raise ConfigError(
+            f"models={models!r} must be limits by name, e.g. {{'ollama': ModelLimits(concurrency=2)}}",
+            setting="models",
+            value=models,
+        )
+    return given
 
 
 def _expected(call: Call, most: int) -> int:

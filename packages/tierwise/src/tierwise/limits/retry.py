@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from dataclasses import KW_ONLY, dataclass
 
@@ -10,11 +9,11 @@ from tierwise.errors import (
     BackendError,
     BadResponseError,
     CallTimeoutError,
-    ConfigError,
     RateLimitError,
     ServerBusyError,
     UnavailableError,
 )
+from tierwise.figures import check_figure
 from tierwise.flow import Outcome
 from tierwise.ids import fraction
 
@@ -41,7 +40,7 @@ class Retry:
     Jitter, AWS 2015); where the provider names a time, it comes on top of that.
 
     Raises:
-        ConfigError: A figure is below zero, or no number.
+        ConfigError: A figure is below zero or no number, or `total` or `each` is no whole one.
     """
 
     total: int = 3
@@ -57,9 +56,7 @@ class Retry:
 
     def __post_init__(self) -> None:
         for setting in ("total", "each", "pause", "longest"):
-            value = getattr(self, setting)
-            if not 0 <= value < math.inf:
-                raise ConfigError(f"{setting}={value!r} must be zero or more, and finite", setting=setting, value=value)
+            check_figure(setting, getattr(self, setting), zero=True, whole=setting in ("total", "each"))
 
     def of_run(self) -> Retries:
         """The retries of one run, none of which is made yet."""

@@ -31,7 +31,7 @@ def zone(name: str) -> tzinfo:
         return UTC
     try:
         return ZoneInfo(name)
-    except (KeyError, ValueError, OSError) as error:
+    except (KeyError, ValueError, OSError, TypeError) as error:
         raise ConfigError(
             f"timezone={name!r} is not known here: use a name like 'Europe/Berlin' (on Windows, install tzdata)",
             setting="timezone",

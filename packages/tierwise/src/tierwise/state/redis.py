@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from tierwise.errors import ConfigError, MissingExtraError, StateError
+from tierwise.figures import check_figure
 from tierwise.state.base import completed, in_thread
 from tierwise.state.claims import Balance, Claim, Denied, Granted, Observed, Taken
 from tierwise.state.once import Once
@@ -51,7 +52,7 @@ class RedisState(SharedState):
         clock: Gives the seconds in the server's place, the same in every process; for tests.
 
     Raises:
-        ConfigError: The URL cannot be read.
+        ConfigError: The URL cannot be read, or a setting has a value that it cannot have.
         MissingExtraError: The `redis` package is not installed.
     """
 
@@ -66,6 +67,11 @@ class RedisState(SharedState):
         brief: float = 0.1,
         clock: Callable[[], float] | None = None,
     ) -> None:
+        if not isinstance(server, str) and not callable(getattr(server, "evalsha", None)):
+            raise ConfigError(
+                f"server must be the URL of a Redis server, or a client, and not of {type(server)}", setting="server"
+            )
+        check_figure("wait", wait)
         super().__init__(fresh=fresh, brief=brief)
         self._url = server if isinstance(server, str) else None
         self._wait = wait

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from tierwise.errors import StateError
+from tierwise.figures import check_figure
 from tierwise.state.base import State
 from tierwise.state.claims import Observed
 
@@ -65,6 +66,8 @@ class SharedState(State):
     """
 
     def __init__(self, *, fresh: float, brief: float) -> None:
+        check_figure("fresh", fresh, zero=True)
+        check_figure("brief", brief, zero=True)
         watch = _Outage(max(fresh, brief))
         self._brief = brief
         self._sessions: _Answers[Session | None] = _Answers(self._ask_session, fresh, watch)

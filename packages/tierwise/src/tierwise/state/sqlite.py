@@ -9,9 +9,10 @@ import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from tierwise.errors import ConfigError
+from tierwise.figures import check_figure
 from tierwise.state import rules
 from tierwise.state.base import completed
 from tierwise.state.book import SQLiteBook
@@ -54,6 +55,9 @@ class SQLiteState(SharedState):
     ) -> None:
         if str(path) == ":memory:":
             raise ConfigError("a SQLite state needs a file; in memory: MemoryState()", setting="state", value=path)
+        if not isinstance(cast("object", path), str | Path):
+            raise ConfigError(f"path={path!r} must be that of a file: 'state.db'", setting="path", value=path)
+        check_figure("wait", wait, zero=True)
         super().__init__(fresh=fresh, brief=brief)
         self.path = Path(path)
         self._file = StateFile(self.path, wait=wait, clock=clock)

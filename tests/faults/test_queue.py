@@ -10,9 +10,14 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from tierwise import RateLimit, Task
 from tierwise.admission import LEASE, PLACE
-from tierwise.state import Denied, MemoryState, Slot, SQLiteState, Turn
+from tierwise.fleet.pricing import Pricing
+from tierwise.flow import Attempt
+from tierwise.limits import Call
+from tierwise.state import Denied, MemoryState, SQLiteState
 from tierwise.testing.provider import LoopbackProvider, Reply
+from tierwise_ollama import OllamaBackend
 
 from .programs import PATIENCE, go, line, soon, started
 from .queuer import router
@@ -71,15 +76,16 @@ def test_fault_35_who_is_killed_while_it_waits_holds_nobody_up(provider: Loopbac
             go(holds)
             assert soon(lambda: provider.open_calls == 1)
             go(waits)
-            assert soon(lambda: before(state) == 5)
+            assert soon(lambda: before(state, provider.url) == 5)
         provider.on("small", Reply(text="Hello."))
         skipped[0] = LEASE + PLACE + 1
         assert router(provider.url, state, 1).run("Say hello.").text == "Hello."
 
 
-def before(state: SQLiteState) -> int:
+def before(state: SQLiteState, provider: str) -> int:
     """How many calls wait before one that comes now."""
-    model = "rate:rate limit:ollama:small"
-    claims = [Slot(f"{model}:concurrency", size=1), Turn(f"{model}:line", party="late")]
-    said = state.reserve("late", claims, lease=60)
+    fleet = router(provider, None, 1).fleet
+    attempt = Attempt(Task("Say hello."), fleet.find("ollama:small"))
+    call = Call(attempt, "late", "late", time.time(), Pricing(fleet), 10, OllamaBackend(provider))
+    said = state.reserve("late", RateLimit().claims(call), lease=60)
     return said.ahead if isinstance(said, Denied) else 0

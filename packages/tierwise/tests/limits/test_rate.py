@@ -18,6 +18,7 @@ from tierwise.fleet.pricing import Pricing
 from tierwise.flow import Attempt, Outcome
 from tierwise.limits import Call
 from tierwise.state import Denied, Granted, MemoryState, Rate, Slot, State, Turn
+from tierwise.task import Trust
 from tierwise.testing import ScriptedBackend
 
 from ..driving import Driver, every_driver, nothing_is_held, sure
@@ -329,6 +330,34 @@ def test_a_local_model_is_one_at_a_time(run: Run) -> None:
     backend = Crowd()
     run(router(backend, [model("a", trust="local")], limits=[RateLimit()]), [None] * 8)
     assert backend.most == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("trust", "other", "models"),
+    [
+        ("local", "there", ["x:a"]),
+        ("local", "here", ["x:a", "x:b"]),
+        ("any", "there", ["x:a", "x:b"]),
+    ],
+)
+def test_a_model_of_each_machine_is_limited_by_itself_where_they_share_a_state(
+    trust: Trust, other: str, models: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state, node = MemoryState(), "here"
+    monkeypatch.setattr("platform.node", lambda: node)
+
+    def machine(answer: Any) -> Router:
+        fleet = [model("a", trust=trust, concurrency=1)], [model("b", trust=trust)]
+        return router(ScriptedBackend({"*": answer}), *fleet, limits=[RateLimit(wait=0, local=None)], state=state)
+
+    def asked_meanwhile(attempt: Attempt) -> str:
+        nonlocal node
+        node = other
+        reply = machine("fine").run("q")
+        assert [row.model for row in reply.attempts] == models
+        return "fine"
+
+    assert machine(asked_meanwhile).run("q").text == "fine"
 
 
 def test_entries_of_one_model_share_its_limits() -> None:

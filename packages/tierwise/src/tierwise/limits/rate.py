@@ -67,7 +67,8 @@ class RateLimit(Limit):
 
     The limits are the model's own (`ModelSpec.concurrency`, `requests_per_minute`, `tokens_per_minute`). Of several
     figures for one setting the most specific holds: `models` by alias, `models` by id, the `ModelSpec`, `models` by
-    provider, and for local models `local`. Entries of a fleet with the same id share what is limited.
+    provider, and for local models `local`. Entries of a fleet with the same id share what is limited; a local model is
+    limited on each machine by itself, also where machines share a state.
 
     Args:
         models: Limits by a model's alias, its id, or its provider (for each model of it).
@@ -159,7 +160,7 @@ class RateLimit(Limit):
         return ModelLimits(**figures)
 
     def _own(self, model: ModelSpec) -> _Own:
-        limits, prefix = self.of(model), f"rate:{self.name}:{model.id}"
+        limits, prefix = self.of(model), f"rate:{self.name}:{model.id}{_machine(model)}"
         fixed: list[Claim] = []
         if limits.concurrency is not None:
             fixed.append(Slot(f"{prefix}:concurrency", size=limits.concurrency))
@@ -171,6 +172,16 @@ class RateLimit(Limit):
         own = _Own(model, limits, f"{prefix}:line" if limited else "", tuple(fixed), f"{prefix}:tokens")
         self._known[id(model)] = own
         return own
+
+
+def _machine(model: ModelSpec) -> str:
+    """What tells a model that runs on this machine from the same one on another, where machines share a state."""
+    if model.trust != "local":
+        return ""
+    import platform
+    from hashlib import blake2b
+
+    return f"@{blake2b(platform.node().encode('utf-8', 'surrogatepass'), digest_size=8).hexdigest()}"
 
 
 def _by_name(models: Any) -> dict[str, ModelLimits]:

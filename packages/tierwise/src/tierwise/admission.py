@@ -223,9 +223,12 @@ class Limits:
         return Pause(seconds, queue.call_id, min(rest, left - seconds)) if seconds < left else None
 
     def _lifted(self, limit: Limit, claim: Claim, error: LimitError, denied: Denied) -> Effects[None]:
-        """Raises the cap, if the user's own function says so; raises the error otherwise."""
-        answer = (yield Ask(limit.ask, error)) if limit.ask is not None else None
-        cap = limit.raised(claim, answer)
+        """Raises the cap, if the user's own function says so in time; raises the error otherwise."""
+        cap = None
+        if limit.ask is not None:
+            answer = yield Ask(limit.ask, error, self.deadline)
+            self.deadline.remaining()  # whoever was asked may have taken longer
+            cap = limit.raised(claim, answer)
         if cap is None or cap <= denied.cap or not isinstance(claim, Spend):
             raise error
         yield Lift(claim.key, cap, claim.keep)

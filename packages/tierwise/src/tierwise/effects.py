@@ -11,10 +11,13 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from tierwise.errors import ConfigError, LimitError
 from tierwise.state import Claim, Denied, Granted, Observed, State, Taken
+
+if TYPE_CHECKING:
+    from tierwise.deadline import Deadline
 
 __all__ = [
     "Ask",
@@ -151,6 +154,8 @@ class Ask(Effect):
 
     function: Callable[[LimitError], Any]
     error: LimitError
+    deadline: Deadline
+    """How long an answer that is awaited may take."""
 
     def perform(self, state: State) -> Any:
         """See `Effect`."""
@@ -167,7 +172,18 @@ class Ask(Effect):
     async def aperform(self, state: State) -> Any:
         """See `Effect`."""
         answer = self.function(self.error)
-        return await answer if inspect.isawaitable(answer) else answer
+        if not inspect.isawaitable(answer):
+            return answer
+        import asyncio
+
+        limit = asyncio.timeout(self.deadline.remaining())
+        try:
+            async with limit:
+                return await answer
+        except TimeoutError:
+            if limit.expired():
+                raise self.deadline.late() from None
+            raise
 
 
 @dataclass(slots=True)

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, cast
 
 import pytest
 from tierwise import FREE, Always, Budget, Cascade, Fleet, Judge, ModelSpec, Price, Router, Single, Task, Tier, Usage
-from tierwise.errors import AllModelsFailedError, BudgetExceededError, ConfigError, RunError, UnavailableError
+from tierwise.errors import (
+    AllModelsFailedError,
+    BudgetExceededError,
+    ConfigError,
+    DeadlineError,
+    RunError,
+    UnavailableError,
+)
 from tierwise.fleet.pricing import Pricing
 from tierwise.flow import Attempt, Outcome
 from tierwise.limits import Amount, Call
@@ -185,6 +193,38 @@ async def test_the_function_may_be_a_coroutine_function_in_async_runs_only() -> 
     made = router(answer("good", 50), Budget(usd="0.0005", on_exhausted=ask))
     with pytest.raises(ConfigError, match="use `arun` or `astream`"):
         made.run(PROMPT)
+
+
+async def test_a_person_who_does_not_answer_holds_a_run_up_no_longer_than_its_deadline() -> None:
+    async def ask(error: BudgetExceededError) -> None:
+        await asyncio.Event().wait()
+
+    state = MemoryState()
+    made = router(answer("good", 50), Budget(usd="0.0005", on_exhausted=ask), state=state)
+    with pytest.raises(DeadlineError):
+        await made.arun(PROMPT, deadline=0.01)
+    assert state.held == 0
+
+
+def test_an_answer_that_comes_after_the_deadline_raises_nothing() -> None:
+    def ask(error: BudgetExceededError) -> float:
+        time.sleep(0.02)
+        return 1.0
+
+    budget = Budget(usd="0.0005", on_exhausted=ask)
+    made = router(answer("good", 50), budget)
+    with pytest.raises(DeadlineError):
+        made.run(PROMPT, deadline=0.01)
+    assert made.spending(budget).cap.usd == Decimal("0.0005")
+
+
+async def test_a_function_that_times_out_by_itself_is_an_error_of_its_own() -> None:
+    async def ask(error: BudgetExceededError) -> None:
+        raise TimeoutError("nobody is there")
+
+    made = router(answer("good", 50), Budget(usd="0.0005", on_exhausted=ask))
+    with pytest.raises(TimeoutError, match="nobody is there"):
+        await made.arun(PROMPT, deadline=60)
 
 
 def test_an_answer_that_raises_nothing_is_a_refusal() -> None:

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakKeyDictionary
 
 from tierwise.deadline import Deadline
 from tierwise.effects import Ask, Effects, Lift, Pause, Reserve, Settle
@@ -39,6 +39,9 @@ advised, and by no more than so many seconds."""
 
 MOST_MISSED = 1_000
 """How many settlements are kept for a state that is lost; then the oldest are forgotten."""
+
+QUIET = 60.0
+"""Seconds without a loss of a state after which the next one is another outage, and logged."""
 
 GRACE = 30.0
 """Seconds that a reservation outlives its call's deadline."""
@@ -248,13 +251,14 @@ class Limits:
         self.say(Stated(f"{text}: {error}", {"state_loss": self.on_state_loss}))
 
     def _log(self, error: StateError) -> None:
-        if self.state in _logged:
+        now = time.monotonic()
+        latest, _losses[self.state] = _losses.get(self.state), now
+        if latest is not None and now - latest < QUIET:
             return
-        _logged.add(self.state)
         import logging
 
         meaning = "calls are refused" if self.on_state_loss == "fail_closed" else "calls go without limits"
-        logging.getLogger("tierwise").warning("%s; %s. This is logged once.", error, meaning)
+        logging.getLogger("tierwise").warning("%s; %s. This is logged once an outage.", error, meaning)
 
 
 def _taken(held: Held, outcome: Outcome) -> tuple[list[Taken], Exception | None]:
@@ -271,8 +275,8 @@ def _taken(held: Held, outcome: Outcome) -> tuple[list[Taken], Exception | None]
     return taken, broken
 
 
-_logged: WeakSet[State] = WeakSet()
-"""The states whose loss was logged."""
+_losses: WeakKeyDictionary[State, float] = WeakKeyDictionary()
+"""When each state was lost, at last: monotonic seconds."""
 
 _missed: WeakKeyDictionary[State, deque[Settle]] = WeakKeyDictionary()
 """The settlements that states could not be told while they were lost."""

@@ -182,6 +182,22 @@ def test_a_damaged_file_is_named_with_the_mend(path: Path) -> None:
         SQLiteState(path)
 
 
+@pytest.mark.parametrize("body", ["", "no JSON", "7", "[1, 2, 3, 4, 5, 6, 7, 8, 9]"])
+async def test_a_record_that_cannot_be_read_is_damage(path: Path, body: str) -> None:
+    with SQLiteState(path) as state, closing(sqlite3.connect(path)) as db:
+        claim = Spend("account", cap=100, amount=60)
+        state.reserve("call", [claim], lease=60)
+        with db:
+            db.execute("UPDATE records SET body = ? WHERE kind = 'Account'", (body,))
+        with pytest.raises(StateError, match=r"state\.db: its account 'account' cannot be read.*move it away"):
+            state.balance("account")
+        with pytest.raises(StateError, match="cannot be read"):
+            await state.asettle("call", [claim], [60])
+        with db:
+            db.execute("DELETE FROM records")
+        assert state.balance("account") == Balance()
+
+
 @pytest.mark.parametrize("statement", ["PRAGMA user_version = 99", "PRAGMA application_id = 7"])
 def test_a_file_of_the_future_or_of_others_is_left_alone(path: Path, statement: str) -> None:
     SQLiteState(path).close()

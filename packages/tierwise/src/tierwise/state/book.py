@@ -67,9 +67,17 @@ class _Shelf(Generic[R]):
         if key not in self.records:
             query = "SELECT body FROM records WHERE kind = ? AND key = ?"
             row = self._db.execute(query, (self.kind.__name__, key)).fetchone()
+            self.records[key] = None if row is None else self._read(key, row[0])
             self.bodies[key] = None if row is None else row[0]
-            self.records[key] = None if row is None else self.kind(*json.loads(row[0]))
         return self.records[key]
+
+    def _read(self, key: str, body: str) -> R:
+        try:
+            return self.kind(*json.loads(body))
+        except (ValueError, TypeError) as error:
+            damage = sqlite3.DatabaseError(f"its {self.kind.__name__.lower()} {key!r} cannot be read")
+            damage.sqlite_errorname = "SQLITE_CORRUPT"  # as SQLite calls it where it finds the damage itself
+            raise damage from error
 
     def pop(self, key: str, default: None, /) -> R | None:
         """See `Shelf`."""

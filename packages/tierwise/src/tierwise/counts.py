@@ -5,6 +5,7 @@ from __future__ import annotations
 from tierwise.errors import BackendError, LedgerError
 from tierwise.fleet.price import Usage
 from tierwise.flow import Outcome
+from tierwise.limits.tokens import prompt_tokens
 from tierwise.task import CHARS_PER_TOKEN
 from tierwise.values import evolve
 
@@ -20,10 +21,13 @@ def counted(outcome: Outcome) -> Usage:
 
 
 def estimated(outcome: Outcome) -> Usage:
-    """Characters / 4 for what the provider did not count, or had not yet counted to the end; flagged."""
+    """An estimate of what the provider did not count, or had not yet counted to the end; flagged.
+
+    It is a token for four characters, and of the prompt as much as a budget sets aside for it: images and tools too.
+    """
     usage = outcome.usage or Usage()
     produced = len(outcome.text) + len(outcome.thinking) + sum(len(str(c.arguments)) for c in outcome.tool_calls)
-    tokens_in = outcome.attempt.task.estimated_tokens if usage.input_tokens is None else usage.input_tokens
+    tokens_in = prompt_tokens(outcome.attempt.task) if usage.input_tokens is None else usage.input_tokens
     tokens_out = max(usage.output_tokens or 0, -(-produced // CHARS_PER_TOKEN))
     return evolve(usage, input_tokens=tokens_in, output_tokens=tokens_out, estimated=True)
 

@@ -340,6 +340,19 @@ async def test_a_stream_that_was_left_is_charged_for_what_came() -> None:
     assert spent(made, budget) == Decimal("0.00022")
 
 
+def test_a_stream_that_was_left_is_charged_for_its_images_and_tools_too() -> None:
+    budget = Budget(tokens=10_000)
+    made = router(Stream("four", " and", " more"), budget)
+    tools = [{"name": "f" * 400, "description": "d" * 400}]
+    with made.stream(Task([{"role": "user", "content": "q", "images": ["http://x/i.png"]}], tools=tools)) as stream:
+        next(iter(stream))
+    charged = made.spending(budget).spent.tokens
+    assert charged is not None
+    assert charged > 1_600 + 200
+    (row,) = stream.receipt.rows
+    assert row.usage == Usage(charged - 1, 1, estimated=True)
+
+
 # Accounts.
 
 

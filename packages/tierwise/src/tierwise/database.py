@@ -98,11 +98,12 @@ def transaction(db: sqlite3.Connection, *, wait: float | None = None) -> Generat
         wait: Seconds to wait, in short steps: fair where many processes write often and briefly. The connection must
             not wait by itself then. By default SQLite waits, as long as the connection says and in long steps.
     """
-    if wait is None:
-        db.execute("BEGIN IMMEDIATE")
-    else:
-        _until_free(db, "BEGIN IMMEDIATE", wait)
     try:
+        # Within: if it is interrupted when it has just begun, it must not go on, for other processes wait for its end.
+        if wait is None:
+            db.execute("BEGIN IMMEDIATE")
+        else:
+            _until_free(db, "BEGIN IMMEDIATE", wait)
         yield
         db.execute("COMMIT")
     finally:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, cast
 
 import pytest
-from tierwise.state import Balance, MemoryState, Spend
+from tierwise.state import Balance, Granted, MemoryState, Slot, Spend, rules
 from tierwise.state.records import Account
 from tierwise.testing.conformance.state import StateConformance
 from tierwise.testing.conformance.state.suite import reserved
@@ -34,6 +35,26 @@ class TestMemoryState(StateConformance):
     @pytest.fixture
     def passes(self, clock: Clock) -> Callable[[float], None]:
         return clock.passes
+
+
+@pytest.mark.parametrize("settled", [True, False])
+def test_an_interrupt_while_it_sets_aside_leaves_nothing_for_ever(
+    settled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    clock = Clock()
+    state, claims = MemoryState(clock=clock), [Spend("a", cap=9, amount=9), Slot("b", size=1)]
+    with monkeypatch.context() as patch:
+        patch.setitem(cast("dict[Any, Any]", rules._SET_ASIDE), Slot, interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            state.reserve("call", claims, lease=60)
+    if settled:
+        state.settle("call", claims, [0, None])
+    else:
+        clock.passes(61)
+    assert isinstance(state.reserve("another", claims, lease=60), Granted)
 
 
 async def test_the_async_twins_do_not_let_the_loop_turn() -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tierwise import database
 from tierwise.errors import ConfigError, StateError
 from tierwise.state import Balance, Granted, Observed, Spend
 from tierwise.state.sqlite import SQLiteState
@@ -180,6 +181,23 @@ def test_a_damaged_file_is_named_with_the_mend(path: Path) -> None:
     path.write_bytes(b"no database at all" * 1_000)
     with pytest.raises(StateError, match=r"state\.db: .*no database: move it away"):
         SQLiteState(path)
+
+
+def test_an_interrupt_when_a_transaction_has_just_begun_locks_nobody_out(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begins = database._until_free
+
+    def interrupted(db: sqlite3.Connection, statement: str, wait: float) -> None:
+        begins(db, statement, wait)
+        raise KeyboardInterrupt
+
+    with SQLiteState(path) as state, SQLiteState(path, wait=0) as another:
+        with monkeypatch.context() as patch:
+            patch.setattr(database, "_until_free", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                state.balance("account")
+        assert another.balance("account") == state.balance("account") == Balance()
 
 
 @pytest.mark.parametrize("body", ["", "no JSON", "7", "[1, 2, 3, 4, 5, 6, 7, 8, 9]"])

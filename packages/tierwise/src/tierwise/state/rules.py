@@ -57,9 +57,9 @@ def reserve(
         return worst
     ends = now + lease
     held = Held(units, ends, ends + RETENTION, {}, [], [], {})
+    book.add(call_id, held)  # first: if this is interrupted, what is set aside by then has an owner and a lease
     for claim, record in found:
         _SET_ASIDE[type(claim)](book, now, call_id, claim, record, held)
-    book.add(call_id, held)
     return Granted(units, bool(held.probes))
 
 

@@ -429,6 +429,16 @@ def test_two_budgets_that_the_state_would_take_for_one_are_refused() -> None:
         router("x", Budget(usd=1, per="day"), Budget(usd=2, per="day"))
 
 
+def test_accounts_of_calls_and_runs_do_not_pile_up() -> None:
+    now = 1_000.0
+    state = MemoryState(clock=lambda: now)
+    made = router(answer("good", 50), Budget(usd=1, per="run"), Budget(usd=1, per="call"), state=state)
+    for _ in range(5):
+        made.run(PROMPT)
+        assert len(state._book.accounts) == 2
+        now += 6 * 3_600 + 1
+
+
 def test_a_refused_call_leaves_no_account_behind() -> None:
     state = MemoryState()
     made = router("x", Budget(usd="0.0001", per="run"), state=state)

@@ -30,13 +30,15 @@ HELPERS: frozenset[Purpose] = frozenset({"judge", "classify", "check"})
 """What is not worth ending a run for: a verifier or a policy that is refused its call abstains."""
 
 _MILLION = 1_000_000
-_DAY = 86_400.0
+_HOUR, _DAY = 3_600.0, 86_400.0
 _MOST_KNOWN = 1_000
 """The most prices whose rates are remembered."""
 
 _MEND = ": raise the cap, or go down to tiers that it can pay (on_exhausted='downgrade')"
 
-_KEPT: Mapping[str, float | None] = {"call": _DAY, "run": _DAY, "session": 30 * _DAY, "total": None, **KEEP}
+_KEPT: Mapping[str, float | None] = {"call": _HOUR, "run": 6 * _HOUR, "session": 30 * _DAY, "total": None, **KEEP}
+"""Seconds after its last use for which an account is kept. There are as many as there are calls and runs, so those are
+kept no longer than a run waits for anything, a person among it."""
 
 _Accounts: TypeAlias = Sequence[tuple[Unit, int, Sequence[str]]]
 """For each unit that a budget counts: its cap, and the keys of the accounts."""

@@ -33,7 +33,8 @@ class MemoryLedger:
         self.max_runs = max_runs
         self.content = content
         self._runs: OrderedDict[str, dict[str, Row]] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        """Reentrant: the garbage collector may close a stream that was abandoned while a row of another is written."""
 
     def begin(self, row: Row, task: Task) -> None:
         """See `Ledger`."""

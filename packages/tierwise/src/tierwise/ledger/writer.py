@@ -75,8 +75,9 @@ class Writer:
 
     def _reset(self) -> None:
         self._queue: queue.SimpleQueue[Write] = queue.SimpleQueue()
-        self._gate = threading.Lock()
-        """Held while something is put into the queue, so that nothing is put behind its end."""
+        self._gate = threading.RLock()
+        """Held while something is put into the queue, so that nothing is put behind its end. Reentrant, as that of
+        `MemoryLedger` is."""
         self._held = threading.Lock()
         """Held while the connection is in use."""
         self._db: sqlite3.Connection | None = None

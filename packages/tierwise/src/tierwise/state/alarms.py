@@ -31,7 +31,8 @@ class Alarms:
     def __init__(self) -> None:
         self.waiting: dict[str, _Alarm] = {}
         """By the call."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        """Reentrant, as that of `MemoryState` is."""
 
     def set(self, call_id: str, *, until_freed: bool) -> None:
         """The call was denied.

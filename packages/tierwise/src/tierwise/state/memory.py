@@ -45,7 +45,9 @@ class MemoryState(State):
         self._latencies: dict[str, float] = {}
         self._errors: dict[str, tuple[float, float]] = {}
         """The error rate of each model, and when it was called."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        """Reentrant: the garbage collector may close a stream that was abandoned, and so settle its call, while this
+        very thread is in the middle of another operation."""
         self._alarms = Alarms()
 
     def reserve(
@@ -122,7 +124,7 @@ class MemoryState(State):
     def held(self) -> int:
         """How many calls have something set aside."""
         with self._lock:
-            return sum(not held.lapsed for held in self._book.held.values())
+            return sum(not held.lapsed for held in list(self._book.held.values()))
 
     async def areserve(
         self,
@@ -256,7 +258,7 @@ class _MemoryBook:
             self._watch(kind, key, record.until)
 
     def _tidy(self) -> None:
-        self.leases = [(held.expires, call_id) for call_id, held in self.held.items() if not held.lapsed]
+        self.leases = [(held.expires, call_id) for call_id, held in list(self.held.items()) if not held.lapsed]
         heapq.heapify(self.leases)
         self._crowded = 2 * len(self.leases) + _MOST
 
@@ -284,7 +286,7 @@ class _MemoryBook:
             if record.until > now:
                 self._watch(kind, key, record.until)
             else:
-                del self.records[kind][key]
+                self.records[kind].pop(key, None)
 
     def _watch(self, kind: type[Record], key: str, until: float) -> None:
         self._count += 1

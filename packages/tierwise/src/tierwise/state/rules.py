@@ -112,7 +112,6 @@ def sweep(book: Book, now: float) -> int:
     lapsed = book.lapsed(now)
     for call_id, held in lapsed:
         _give_back(book, call_id, held)
-        held.lapsed = True
         book.add(call_id, held)
     return len(lapsed)
 
@@ -141,7 +140,8 @@ def _give_back(book: Book, call_id: str, held: Held) -> None:
     """Frees what the call has set aside; a rate's share is not given back, for it may have been used."""
     if held.lapsed:
         return
-    for key, amount in held.accounts.items():
+    held.lapsed = True  # first, so that nothing is given back twice
+    for key, amount in list(held.accounts.items()):
         account = book.accounts.get(key)
         if account is not None:
             account.reserved -= amount

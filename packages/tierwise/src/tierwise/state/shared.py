@@ -180,7 +180,8 @@ class _Answers(Generic[V]):
         self._fresh = fresh
         self._outage = outage
         self._kept: dict[str, tuple[V, float]] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        """Reentrant, as that of `MemoryState` is."""
 
     def get(self, key: str) -> tuple[V, float] | None:
         """The store's answer and when it came, in monotonic seconds; `None` if it never gave one."""

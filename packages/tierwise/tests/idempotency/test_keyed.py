@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from tierwise import Cascade, Judge, Price, Reply, Router, Task, Tool
+from tierwise.attempt import Attempt, Outcome
 from tierwise.errors import (
     AllModelsFailedError,
     ConfigError,
@@ -20,7 +21,6 @@ from tierwise.errors import (
     StateError,
     UnknownOutcomeError,
 )
-from tierwise.flow import Attempt, Outcome
 from tierwise.idempotency import keyed
 from tierwise.idempotency.fingerprint import fingerprint
 from tierwise.observer import Ending, Unwatched

@@ -73,8 +73,7 @@ async def test_a_stream_that_is_left_closes_its_call_and_is_billed_as_an_estimat
 
     reading = asyncio.create_task(read())
     if how == "task":
-        await asyncio.to_thread(provider.wait_until, lambda: provider.open_calls == 1)
-        await asyncio.sleep(0.05)
+        await asyncio.to_thread(provider.wait_until, lambda: any(c.billed_output == 2 for c in provider.calls))
         reading.cancel()
     await asyncio.wait([reading])
     assert reading.cancelled() == (how == "task")

@@ -12,14 +12,14 @@ from typing import Any, Literal
 
 import rich.console
 from tierwise import Fleet, ModelSpec, Price, Reply, Router, Task, Telemetry, Tier
+from tierwise.attempt import Outcome
 from tierwise.backends import Backend
 from tierwise.errors import RunError, TierwiseError
-from tierwise.flow import Outcome
 from tierwise.ledger import Receipt, SQLiteLedger
 from tierwise.ledger.rows import Row
 from tierwise.limits import Budget
+from tierwise.messages import Prompt
 from tierwise.state import MemoryState
-from tierwise.task import Prompt
 from tierwise.testing.provider import LoopbackProvider
 from tierwise_ollama import OllamaBackend
 

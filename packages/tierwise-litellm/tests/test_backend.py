@@ -9,9 +9,9 @@ from decimal import Decimal
 import pytest
 from asking import CANARY, attempt
 from tierwise import Cascade, Fleet, ModelSpec, Price, Router, Tier, Tool
+from tierwise.attempt import Outcome
 from tierwise.backends import Backends
 from tierwise.errors import AllModelsFailedError, DeadlineError, StreamBrokenError
-from tierwise.flow import Outcome
 from tierwise.testing.provider import Call, LoopbackProvider, Reply, Usage
 from tierwise_litellm import LiteLLMBackend
 

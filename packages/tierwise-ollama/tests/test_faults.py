@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tierwise.attempt import Attempt
 from tierwise.errors import (
     AuthenticationError,
     BackendError,
@@ -24,7 +25,6 @@ from tierwise.errors import (
     UnavailableError,
 )
 from tierwise.fleet.model import ModelSpec
-from tierwise.flow import Attempt
 from tierwise.task import Task
 from tierwise.testing.provider import LoopbackProvider, Reply
 from tierwise_ollama import OllamaBackend, Timeouts

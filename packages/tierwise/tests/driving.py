@@ -11,13 +11,14 @@ from typing import Any, NamedTuple
 
 import pytest
 from tierwise import Fleet, ModelSpec, Router, Task, Tier, ToolCall, answering
+from tierwise.attempt import Attempt, Chunk, GateAnswer, Outcome, Prefix
 from tierwise.errors import (
     LimitError,
     RunError,
     TierwiseError,
     UnavailableError,
 )
-from tierwise.flow import Attempt, Chunk, Flow, GateAnswer, Outcome, Prefix, call
+from tierwise.flow import Flow, call
 from tierwise.ledger.rows import Row
 from tierwise.limits import Call, Limit
 from tierwise.run import Run

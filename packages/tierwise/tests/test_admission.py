@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from tierwise import Cascade, Check, Router, Task, Vote, answering
+from tierwise.attempt import Attempt, Outcome
 from tierwise.errors import AllModelsFailedError, LimitError, LimitStateError, StateError
-from tierwise.flow import Attempt, Outcome
 from tierwise.limits import Call, Limit
 from tierwise.run import Run
 from tierwise.state import Claim, Denied, Granted, MemoryState, Observed, Slot, Spend, Taken, Turn

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from tierwise import Router, Task
+from tierwise.attempt import Attempt, Chunk, Outcome, Show
 from tierwise.errors import (
     AllModelsFailedError,
     CallTimeoutError,
@@ -20,7 +21,7 @@ from tierwise.errors import (
     TrustError,
     UnavailableError,
 )
-from tierwise.flow import Attempt, Chunk, Flow, Outcome, Show, Stated, call, gather, note
+from tierwise.flow import Flow, Stated, call, gather, note
 from tierwise.strategies import (
     Cascade,
     Single,

@@ -24,6 +24,7 @@ from tierwise import (
     Tool,
     ToolCall,
 )
+from tierwise.attempt import Attempt, Outcome
 from tierwise.backends import registry
 from tierwise.context import Context, Decision
 from tierwise.errors import (
@@ -38,7 +39,6 @@ from tierwise.errors import (
     UnknownNameError,
 )
 from tierwise.fleet import Usage
-from tierwise.flow import Attempt, Outcome
 
 from .driving import Stopwatch
 

@@ -25,6 +25,7 @@ from tierwise.ledger.memory import MemoryLedger
 from tierwise.ledger.receipt import Receipt
 from tierwise.limits.base import Limit, named_apart
 from tierwise.limits.implied import implied
+from tierwise.messages import Prompt
 from tierwise.observer import Observer, shielded
 from tierwise.policies.base import Policy, PolicyLike, as_policy
 from tierwise.policies.default import default_policy
@@ -33,7 +34,7 @@ from tierwise.run import MOST_CALLS
 from tierwise.state import State
 from tierwise.strategies.base import Strategy
 from tierwise.strategies.cascade import Cascade
-from tierwise.task import Prompt, Task
+from tierwise.task import Task
 from tierwise.verifiers.default import free_verifier
 
 if TYPE_CHECKING:

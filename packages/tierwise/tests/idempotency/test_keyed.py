@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from tierwise import Cascade, Judge, Price, Reply, Router, Task, Tool, answering
+from tierwise.attempt import Attempt, Outcome
 from tierwise.errors import (
     AllModelsFailedError,
     ConfigError,
@@ -22,7 +23,6 @@ from tierwise.errors import (
     StateError,
     UnknownOutcomeError,
 )
-from tierwise.flow import Attempt, Outcome
 from tierwise.idempotency import keyed
 from tierwise.idempotency.fingerprint import fingerprint
 from tierwise.observer import Ending, Unwatched

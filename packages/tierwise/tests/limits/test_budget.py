@@ -9,9 +9,9 @@ from typing import Any, cast
 
 import pytest
 from tierwise import FREE, Always, Budget, Cascade, Fleet, Judge, ModelSpec, Price, Router, Single, Task, Tier, Usage
+from tierwise.attempt import Attempt, Outcome
 from tierwise.errors import AllModelsFailedError, BudgetExceededError, ConfigError, RunError, UnavailableError
 from tierwise.fleet.pricing import Pricing
-from tierwise.flow import Attempt, Outcome
 from tierwise.limits import Amount, Call
 from tierwise.state import MemoryState, Spend
 from tierwise.testing import HANG, ScriptedBackend, Stream

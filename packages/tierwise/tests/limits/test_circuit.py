@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from tierwise import CircuitBreaker, Fleet, ModelSpec, Router, Single, Task, Tier
+from tierwise.attempt import Attempt, Outcome
 from tierwise.backends import Backend, fingerprint
 from tierwise.errors import (
     AllModelsFailedError,
@@ -24,7 +25,6 @@ from tierwise.errors import (
     ServerBusyError,
     UnavailableError,
 )
-from tierwise.flow import Attempt, Outcome
 from tierwise.state import MemoryState
 from tierwise.testing import HANG, ScriptedBackend, Stream
 

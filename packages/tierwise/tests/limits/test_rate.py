@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tierwise import FREE, Always, Cascade, Fleet, ModelLimits, ModelSpec, RateLimit, Router, Single, Task, Tier, Usage
+from tierwise.attempt import Attempt, Outcome
 from tierwise.errors import AllModelsFailedError, ConfigError, RateLimitedError, UnavailableError
 from tierwise.fleet.pricing import Pricing
-from tierwise.flow import Attempt, Outcome
 from tierwise.limits import Call
 from tierwise.state import Denied, Granted, MemoryState, Rate, Slot, State, Turn
 from tierwise.testing import ScriptedBackend

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, get_args
 
+from tierwise.attempt import INTERRUPTED, Outcome
 from tierwise.errors import (
     AuthenticationError,
     BackendError,
@@ -16,7 +17,6 @@ from tierwise.errors import (
     RateLimitError,
     UnavailableError,
 )
-from tierwise.flow import INTERRUPTED, Outcome
 from tierwise.ids import fraction, new_id
 from tierwise.limits.base import Call, Limit
 from tierwise.state import Circuit, Claim, Denied, Health, Signal, Taken

@@ -6,6 +6,7 @@ import math
 import threading
 from dataclasses import KW_ONLY, dataclass
 
+from tierwise.attempt import Outcome
 from tierwise.errors import (
     BackendError,
     BadResponseError,
@@ -15,7 +16,6 @@ from tierwise.errors import (
     ServerBusyError,
     UnavailableError,
 )
-from tierwise.flow import Outcome
 from tierwise.ids import fraction
 
 __all__ = ["Retries", "Retry"]

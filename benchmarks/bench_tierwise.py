@@ -31,8 +31,8 @@ from tierwise import (
     ToolCall,
     Usage,
 )
+from tierwise.attempt import Attempt, Outcome
 from tierwise.backends import Backend
-from tierwise.flow import Attempt, Outcome
 from tierwise.policies import Complexity
 
 SMALL = ModelSpec("local:small", price=Price(0, 0), trust="local")

@@ -18,9 +18,11 @@ CORE = ROOT / "packages" / "tierwise" / "src" / "tierwise"
 ORDER = [
     {"errors", "ids", "lazy", "values"},
     {"database", "figures", "functions", "jsontext", "patterns"},
+    {"messages", "verdict"},
     {"task"},
     {"fleet"},
-    {"flow", "state", "schema", "quoting"},
+    {"attempt", "state", "schema", "quoting"},
+    {"flow"},
     {"context"},
     {"verifiers"},
     {"gates"},

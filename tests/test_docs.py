@@ -23,12 +23,12 @@ import pytest
 import yaml
 from cyclopts import App
 from pytest_examples import CodeExample, EvalExample, find_examples
+from tierwise.attempt import Attempt, Outcome
 from tierwise.backends import registry
 from tierwise.cli.app import app
 from tierwise.cli.exits import Exit
 from tierwise.config import load
 from tierwise.fleet import ModelSpec, Price
-from tierwise.flow import Attempt, Outcome
 from tierwise.task import Task, Trust
 from tierwise.testing import documents
 from tierwise.testing.provider import LoopbackProvider, Reply

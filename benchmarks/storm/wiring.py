@@ -24,7 +24,7 @@ from tierwise import (
     Tier,
     admission,
 )
-from tierwise.flow import Outcome
+from tierwise.attempt import Outcome
 from tierwise.ledger import SQLiteLedger
 from tierwise.state import RedisState, SQLiteState, State
 from tierwise_ollama import OllamaBackend, Timeouts

@@ -13,9 +13,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 from tierwise import Cascade, Receipt, Reply, Router, Task
+from tierwise.attempt import Outcome
 from tierwise.errors import RejectedError, RunError
 from tierwise.fleet.pricing import Pricing
-from tierwise.flow import Outcome
 from tierwise.ledger.rows import Row
 from tierwise.verifiers import default_verifier
 

@@ -10,7 +10,7 @@ import signal
 import sys
 
 from tierwise import Fleet, ModelSpec, Price, Router, Single, Tier
-from tierwise.flow import Attempt, Outcome
+from tierwise.attempt import Attempt, Outcome
 from tierwise_ollama import OllamaBackend
 
 

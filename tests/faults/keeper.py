@@ -14,7 +14,7 @@ import signal
 import sys
 
 from tierwise import Fleet, ModelSpec, Price, Router, Single, Tier
-from tierwise.flow import Attempt, Outcome
+from tierwise.attempt import Attempt, Outcome
 from tierwise.idempotency import keyed
 from tierwise.ledger import SQLiteLedger
 from tierwise.state import RedisState, SQLiteState, State

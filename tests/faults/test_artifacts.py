@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tierwise import Always, Cascade, Decision, LabelTable, Logprob, Router, Single, Task, Verdict
+from tierwise.attempt import Outcome
 from tierwise.config import load
 from tierwise.errors import ConfigError, ConfigFileError, UnknownNameError
-from tierwise.flow import Outcome
 from tierwise.policies import Cell, Policy
 from tierwise.testing.provider import Reply
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from tierwise import Agreement, Cascade, Judge, Router, Single, Task
+from tierwise.attempt import Attempt, Outcome
 from tierwise.context import Context
 from tierwise.errors import AllModelsFailedError, RejectedError
-from tierwise.flow import Attempt, Outcome
 from tierwise.state import MemoryState
 from tierwise.strategies import BestOf, Observe, Perspectives, Sandwich, Specialists, Strategy, Vote, act_only
 from tierwise.testing.provider import Reply

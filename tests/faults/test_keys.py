@@ -6,14 +6,17 @@ import asyncio
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tierwise import Router, Single
+from tierwise import Router, Single, answering
 from tierwise.errors import (
     AllModelsFailedError,
     InProgressError,
@@ -21,6 +24,7 @@ from tierwise.errors import (
     StateError,
     UnknownOutcomeError,
 )
+from tierwise.run import Run
 from tierwise.state import MemoryState, RedisState, SQLiteState, State
 from tierwise.testing.provider import Reply as Said
 
@@ -83,13 +87,20 @@ def test_fault_31_many_at_once_are_one_call(scene: Scene, state: State) -> None:
     assert has_one_call_and_one_row(scene)
 
 
-def test_fault_31_who_cannot_wait_is_told_that_it_is_under_way(scene: Scene, state: State, way: Way) -> None:
-    scene.provider.on("small", Said(text="Hello there.", first_token_delay=0.5))
+def test_fault_31_who_cannot_wait_is_told_that_it_is_under_way(
+    scene: Scene, state: State, way: Way, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # By this clock each look at it takes a while: so the deadline passes in the wait, and not before.
+    monkeypatch.setattr(answering, "Run", partial(Run, clock=count(0.0, 0.005).__next__))
+    gate = threading.Event()
+    scene.provider.on("small", Said(text="Hello there.", gate=gate))
     asks = router(scene, state)
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(asks.run, "Say hello.", idempotency_key=KEY)
-        scene.provider.wait_until(lambda: scene.provider.open_calls == 1, PATIENCE)
-        assert isinstance(scene.ask(asks, way=way, idempotency_key=KEY, deadline=0.01).error, InProgressError)
+        scene.provider.wait_until(lambda: scene.provider.open_calls == 1)
+        error = scene.ask(asks, way=way, idempotency_key=KEY, deadline=0.05).error
+        gate.set()
+        assert isinstance(error, InProgressError)
         assert first.result(PATIENCE).text == "Hello there."
     assert has_one_call_and_one_row(scene)
 

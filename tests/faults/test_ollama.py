@@ -105,8 +105,8 @@ def test_fault_35_an_absent_server_says_how_to_start_it(scene: Scene, way: Way) 
 
 
 def test_fault_35_a_cold_load_is_waited_for(scene: Scene, way: Way) -> None:
-    scene.provider.on("small", Reply(text="Hello there.", first_token_delay=0.5))
-    backend = scene.backend(timeouts={"idle": 0.2})
+    scene.provider.on("small", Reply(text="Hello there.", first_token_delay=1.2))
+    backend = scene.backend(timeouts={"idle": 1.0})
     got = scene.ask(scene.router(strategy=Single(), backends={"ollama": backend}), way=way)
     assert got.answer.model == "ollama:small"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -12,11 +13,11 @@ from pathlib import Path
 import pytest
 from tierwise import RateLimit, Task
 from tierwise.admission import LEASE, PLACE
+from tierwise.attempt import Attempt
 from tierwise.fleet.pricing import Pricing
-from tierwise.flow import Attempt
 from tierwise.limits import Call
 from tierwise.state import Denied, MemoryState, SQLiteState
-from tierwise.testing.provider import LoopbackProvider, Reply
+from tierwise.testing.provider import LoopbackProvider, Reply, Request
 from tierwise_ollama import OllamaBackend
 
 from .programs import PATIENCE, go, line, soon, started
@@ -25,10 +26,16 @@ from .queuer import router
 places_of_a_model = pytest.mark.parametrize("places", [1, 2])
 
 
-@pytest.fixture
-def provider(provider: LoopbackProvider) -> LoopbackProvider:
-    provider.on("small", Reply(text="Hello.", first_token_delay=0.01))
-    return provider
+def fills(provider: LoopbackProvider, places: int) -> None:
+    """It answers as soon as all its places were taken at once; then those who come too early would be seen."""
+    full = threading.Event()
+
+    def reply(_: Request) -> Reply:
+        if provider.open_calls >= places:
+            full.set()
+        return Reply(text="Hello.", gate=full, first_token_delay=0.01)
+
+    provider.on("small", reply)
 
 
 def check(provider: LoopbackProvider, calls: int, places: int) -> None:
@@ -38,6 +45,7 @@ def check(provider: LoopbackProvider, calls: int, places: int) -> None:
 
 @places_of_a_model
 def test_fault_35_threads_wait_before_the_server_is_full(provider: LoopbackProvider, places: int) -> None:
+    fills(provider, places)
     state = MemoryState()
     made = router(provider.url, state, places)
     with ThreadPoolExecutor(20) as pool:
@@ -48,6 +56,7 @@ def test_fault_35_threads_wait_before_the_server_is_full(provider: LoopbackProvi
 
 @places_of_a_model
 async def test_fault_35_tasks_wait_before_the_server_is_full(provider: LoopbackProvider, places: int) -> None:
+    fills(provider, places)
     made = router(provider.url, None, places)
     await asyncio.gather(*(made.arun("Say hello.") for _ in range(20)))
     check(provider, 20, places)
@@ -58,6 +67,7 @@ async def test_fault_35_tasks_wait_before_the_server_is_full(provider: LoopbackP
 def test_fault_35_processes_wait_for_each_other(
     provider: LoopbackProvider, request: pytest.FixtureRequest, tmp_path: Path, store: str, places: int
 ) -> None:
+    fills(provider, places)
     where = str(tmp_path / "state.db") if store == "sqlite" else request.getfixturevalue("tierwise_redis")
     with ExitStack() as stack:
         said = {"provider": provider.url, "store": where, "calls": 15, "places": places}

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tierwise import Cascade, Verdict
-from tierwise.flow import Outcome
+from tierwise.attempt import Outcome
 from tierwise.ledger import Receipt, Row
 from tierwise.testing.provider import Reply
 

@@ -63,7 +63,7 @@ def test_fault_10_what_breaks_before_anything_was_shown_may_be_tried_again(
     scene: Scene, way: Way, broken: Reply
 ) -> None:
     scene.provider.on("small", broken, HELLO)
-    backend = scene.backend(timeouts={"first_token": 0.3})
+    backend = scene.backend(timeouts={"first_token": 1.0})
     router = scene.router("small", strategy=Single(), retry=QUICK, backends={"ollama": backend})
     got = scene.ask(router, way=way)
     assert got.answer.text == "Hello there."

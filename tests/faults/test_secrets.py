@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from tierwise import Cascade, Fleet, ModelSpec, Price, Single, Tier
+from tierwise.attempt import Attempt
 from tierwise.backends import FunctionBackend
 from tierwise.errors import ConfigError
-from tierwise.flow import Attempt
 from tierwise.ledger import SQLiteLedger
 from tierwise.testing.provider import Reply
 from tierwise_ollama import OllamaBackend

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from tierwise import Cascade, Router, Single
+from tierwise.attempt import Prefix
 from tierwise.errors import AllModelsFailedError, BadResponseError, StreamBrokenError
-from tierwise.flow import Prefix
 from tierwise.strategies import act_only
 from tierwise.testing.provider import Call, Reply
 

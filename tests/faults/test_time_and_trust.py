@@ -19,8 +19,8 @@ from tierwise import (
     Single,
     Tier,
 )
+from tierwise.attempt import Attempt
 from tierwise.errors import AllModelsFailedError, RejectedError, RoutingError, TrustError
-from tierwise.flow import Attempt
 from tierwise.ledger import Receipt
 from tierwise.limits import Budget
 from tierwise.strategies import BestOf, Observe, Perspectives, Sandwich, Specialists, Strategy, Vote, act_only

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 
 from tierwise import Fleet, ModelSpec, Price, Router, Single, SQLiteState, Tier
-from tierwise.flow import Attempt, Outcome
+from tierwise.attempt import Attempt, Outcome
 from tierwise.idempotency import keyed
 from tierwise.ledger import SQLiteLedger
 from tierwise_ollama import OllamaBackend

@@ -8,10 +8,10 @@ import pytest
 from tierwise import Attempt, Cascade, Judge, ModelSpec, Outcome, Router, Single, Task, Tool, ToolCall
 from tierwise.backends.function import FunctionBackend
 from tierwise.errors import AllModelsFailedError
-from tierwise.flow import Verdict
-from tierwise.task import Message
+from tierwise.messages import Message
 from tierwise.testing.provider import Call, LoopbackProvider, Reply
 from tierwise.testing.provider.script import Request
+from tierwise.verdict import Verdict
 
 from .recording import FLEET, Drive, Recording, every_driver, router, told
 

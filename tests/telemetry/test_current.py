@@ -12,7 +12,7 @@ import httpx
 import pytest
 from opentelemetry import context, trace
 from tierwise import Attempt, Cascade, Outcome, Router, Task
-from tierwise.flow import Chunk
+from tierwise.attempt import Chunk
 from tierwise.strategies import Vote, act_only
 from tierwise.testing.provider import LoopbackProvider, Reply
 

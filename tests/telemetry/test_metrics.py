@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from tierwise import Cascade, Fleet, ModelSpec, Outcome, Price, Router, Task, Tier, Usage
+from tierwise.attempt import Attempt
 from tierwise.errors import UnavailableError
-from tierwise.flow import Attempt
 from tierwise.strategies import Vote
 from tierwise.testing.provider import LoopbackProvider, Reply
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,7 +17,7 @@ from tierwise.limits import Limit
 from tierwise.limits.base import Call
 from tierwise.state import Claim, Denied, Granted, MemoryState
 from tierwise.strategies import Specialists, Vote
-from tierwise.testing.provider import LoopbackProvider, Reply
+from tierwise.testing.provider import LoopbackProvider, Reply, Request
 from tierwise_ollama import OllamaBackend
 
 from .recording import (
@@ -156,7 +157,14 @@ def test_a_judge_is_an_attempt_of_its_own(drive: Drive, provider: LoopbackProvid
 def test_voices_side_by_side_are_spans_side_by_side(
     drive: Drive, provider: LoopbackProvider, recording: Recording
 ) -> None:
-    provider.on("small", Reply(text="42", first_token_delay=0.2))
+    all_there = threading.Event()
+
+    def voice(_: Request) -> Reply:
+        if provider.open_calls == 3:
+            all_there.set()
+        return Reply(text="42", gate=all_there)
+
+    provider.on("small", voice)
     drive(router(provider, recording.telemetry(), strategy=Vote(["small"] * 3)), "6 * 7?")
     voices = recording.attempts
     assert [told(s)["tierwise.attempt.number"] for s in voices] == [1, 2, 3]

@@ -3,8 +3,8 @@ import contextlib
 import pytest
 from pydantic import BaseModel
 from tierwise import Always, Cascade, Router, Tool
+from tierwise.attempt import Outcome
 from tierwise.errors import AllModelsFailedError
-from tierwise.flow import Outcome
 from tierwise.strategies import Strategy
 from tierwise.verifiers import ValidOutput
 from tierwise_examples.scripted import Call, Reply, Scripted, scripted

@@ -15,7 +15,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
 from pydantic import BaseModel
 from tierwise import Reply as Answer
-from tierwise.flow import GateAnswer, Prefix
+from tierwise.attempt import GateAnswer, Prefix
 from tierwise.testing.provider import Call, LoopbackProvider, Reply
 from tierwise_langgraph import RoutedChatModel
 

@@ -13,8 +13,8 @@ from langchain_core.runnables import RunnableLambda
 from langchain_core.tracers import BaseTracer, Run
 from tierwise import Judge, ModelSpec, Router
 from tierwise import Reply as Answer
+from tierwise.attempt import GateAnswer, Prefix
 from tierwise.errors import AllModelsFailedError, RejectedError, StreamBrokenError, UnknownNameError
-from tierwise.flow import GateAnswer, Prefix
 from tierwise.testing.provider import LoopbackProvider, Reply
 from tierwise_langgraph import LangChainBackend, RoutedChatModel
 from tierwise_langgraph.history import from_core, to_core

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tierwise import ModelSpec
-from tierwise.flow import Attempt, Chunk, Outcome
-from tierwise.task import Prompt, Task
+from tierwise.attempt import Attempt, Chunk, Outcome
+from tierwise.messages import Prompt
+from tierwise.task import Task
 from tierwise_litellm import LiteLLMBackend
 
 CANARY = "sk-canary-0123456789abcdef"

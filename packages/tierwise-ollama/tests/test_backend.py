@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel
+from tierwise.attempt import Attempt
 from tierwise.backends import Backends
 from tierwise.errors import ConfigError, InvalidRequestError
 from tierwise.fleet.model import ModelSpec
 from tierwise.fleet.price import FREE, Usage
-from tierwise.flow import Attempt
+from tierwise.messages import Message, Tool, ToolCall
 from tierwise.router import Router
-from tierwise.task import Message, Task, Tool, ToolCall
+from tierwise.task import Task
 from tierwise.testing import provider as loopback
 from tierwise.testing.provider import Call, LoopbackProvider, Reply
 from tierwise_ollama import OllamaBackend

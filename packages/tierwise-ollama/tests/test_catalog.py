@@ -3,10 +3,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tierwise.attempt import Attempt
 from tierwise.errors import ModelNotFoundError, TrustError, UnavailableError
 from tierwise.fleet.model import ModelSpec
 from tierwise.fleet.price import FREE, Price
-from tierwise.flow import Attempt
 from tierwise.router import Router
 from tierwise.task import Task
 from tierwise.testing.provider import LoopbackProvider, Reply

@@ -7,11 +7,12 @@ import math
 from collections.abc import Iterator
 
 import pytest
+from tierwise.attempt import Attempt
 from tierwise.backends.repair import repaired
 from tierwise.errors import ContextOverflowError, InvalidRequestError
 from tierwise.fleet.model import ModelSpec
-from tierwise.flow import Attempt
-from tierwise.task import Message, Task, Tool, ToolCall
+from tierwise.messages import Message, Tool, ToolCall
+from tierwise.task import Task
 from tierwise_embedded import spawn
 from tierwise_ollama import OllamaBackend
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tierwise.attempt import Attempt
 from tierwise.errors import BadResponseError
 from tierwise.fleet.model import ModelSpec
-from tierwise.flow import Attempt
 from tierwise.task import Task
 from tierwise_ollama import OllamaBackend
 

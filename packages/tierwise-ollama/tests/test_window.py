@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tierwise.attempt import Attempt
 from tierwise.errors import ContextOverflowError
 from tierwise.fleet.model import ModelSpec
-from tierwise.flow import Attempt
 from tierwise.task import Task
 from tierwise.testing.provider import LoopbackProvider, Reply, Usage
 from tierwise_ollama import OllamaBackend

@@ -13,8 +13,8 @@ from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.models.test import TestModel
 from tierwise import Judge
 from tierwise import Reply as Answer
+from tierwise.attempt import GateAnswer, Prefix
 from tierwise.errors import AllModelsFailedError, RejectedError, StreamBrokenError, UnknownNameError
-from tierwise.flow import GateAnswer, Prefix
 from tierwise.testing.provider import Call, LoopbackProvider, Reply
 from tierwise_pydantic_ai import RoutedModel
 

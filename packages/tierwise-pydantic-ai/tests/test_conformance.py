@@ -26,7 +26,7 @@ from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import ToolDefinition
 from pydantic_ai.toolsets import ExternalToolset
 from tierwise import Router, Usage
-from tierwise.task import Tool
+from tierwise.messages import Tool
 from tierwise.testing.conformance import AdapterConformance, Answer, Question, Way
 from tierwise.testing.provider import LoopbackProvider
 from tierwise_pydantic_ai import RoutedModel

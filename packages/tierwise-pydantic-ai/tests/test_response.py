@@ -61,10 +61,12 @@ async def test_a_stream_that_is_left_closes_its_call_and_is_billed_as_an_estimat
 ) -> None:
     provider.on("large", Reply(text="one two three four", stall_after=2, gate=threading.Event()))
     model = routed(task={"min_tier": "large", "session": "s"})
+    seen = asyncio.Event()
 
     async def read() -> None:
         async with model.request_stream(ASKED, None, ModelRequestParameters()) as stream:
             async for event in stream:
+                seen.set()
                 if isinstance(event, PartStartEvent) and how != "task":
                     break
             if how == "cancel":
@@ -73,8 +75,7 @@ async def test_a_stream_that_is_left_closes_its_call_and_is_billed_as_an_estimat
 
     reading = asyncio.create_task(read())
     if how == "task":
-        await asyncio.to_thread(provider.wait_until, lambda: provider.open_calls == 1)
-        await asyncio.sleep(0.05)
+        await seen.wait()
         reading.cancel()
     await asyncio.wait([reading])
     assert reading.cancelled() == (how == "task")

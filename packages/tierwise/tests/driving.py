@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import pytest
-from tierwise import Fleet, ModelSpec, Router, Task, Tier, ToolCall
+from tierwise import Fleet, ModelSpec, Router, Task, Tier, ToolCall, answering
+from tierwise.attempt import Attempt, Chunk, GateAnswer, Outcome, Prefix
 from tierwise.errors import (
     LimitError,
     RunError,
     TierwiseError,
     UnavailableError,
 )
-from tierwise.flow import Attempt, Chunk, Flow, GateAnswer, Outcome, Prefix, call
+from tierwise.flow import Flow, call
 from tierwise.ledger.rows import Row
 from tierwise.limits import Call, Limit
+from tierwise.run import Run
 from tierwise.state import Claim, MemoryState, Slot, Taken
 from tierwise.strategies import (
     Single,
     Strategy,
 )
-from tierwise.testing import ScriptedBackend
+from tierwise.testing import ScriptedBackend, Step
 
 DOWN = UnavailableError("down", status=503)
 FLEET = Fleet(
@@ -74,6 +78,39 @@ def nothing_is_held(made: Router) -> bool:
 
 def router(backend: ScriptedBackend, strategy: Strategy | None = None, **options: Any) -> Router:
     return Router(FLEET, strategy=strategy or Single(), backends={"x": backend}, **options)
+
+
+class Stopwatch:
+    """The clock of runs. It stands still until a call is made: a short deadline passes in the call, on any machine."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._began: float | None = None
+        monkeypatch.setattr(answering, "Run", partial(Run, clock=self))
+
+    def __call__(self) -> float:
+        return 0.0 if self._began is None else time.monotonic() - self._began
+
+    def start(self) -> None:
+        self._began = time.monotonic()
+
+    def reset(self) -> None:
+        self._began = None
+
+    def starts(self, step: Step) -> Callable[[Attempt], Step]:
+        """A step of a script with which the clock starts."""
+
+        def started(_: Attempt) -> Step:
+            self.start()
+            return step
+
+        return started
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Lets the event loop's other tasks go on until it holds."""
+    async with asyncio.timeout(60):
+        for _ in iter(condition, True):
+            await asyncio.sleep(0)
 
 
 class Got(NamedTuple):

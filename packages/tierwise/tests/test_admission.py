@@ -5,19 +5,34 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
-from tierwise import Cascade, Check, Router, Task, Vote
+from tierwise import Cascade, Check, Router, Task, Vote, answering
+from tierwise.attempt import Attempt, Outcome
 from tierwise.errors import AllModelsFailedError, LimitError, LimitStateError, StateError
-from tierwise.flow import Attempt, Outcome
 from tierwise.limits import Call, Limit
+from tierwise.run import Run
 from tierwise.state import Claim, Denied, Granted, MemoryState, Observed, Slot, Spend, Taken, Turn
 from tierwise.state.base import completed
 from tierwise.strategies import Single, Strategy
 from tierwise.testing import HANG, ScriptedBackend
 
-from .driving import DOWN, FLEET, Counting, Driver, by_run, by_stream, every_driver, nothing_is_held, router, sure
+from .driving import (
+    DOWN,
+    FLEET,
+    Counting,
+    Driver,
+    Stopwatch,
+    by_run,
+    by_stream,
+    every_driver,
+    nothing_is_held,
+    router,
+    sure,
+    until,
+)
 
 
 class OneAtATime(Limit):
@@ -87,14 +102,28 @@ def test_a_call_that_would_wait_too_long_is_refused_and_the_load_shifts(drive: D
         assert (got.rows[0].error_type, backend.asked) == ("LimitError", ["x:spare"])
 
 
+class Patient(MemoryState):
+    """Nobody really waits: it adds up for how long they would."""
+
+    waited = 0.0
+
+    def pause(self, call_id: str, seconds: float, *, most: float) -> None:
+        self.waited += seconds
+
+    async def apause(self, call_id: str, seconds: float, *, most: float) -> None:
+        self.waited += seconds
+
+
 @every_driver
-def test_nobody_waits_beyond_the_deadline(drive: Driver) -> None:
-    state = MemoryState()
+def test_nobody_waits_beyond_the_deadline(drive: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = Patient()
+    monkeypatch.setattr(answering, "Run", partial(Run, clock=lambda: state.waited))
     state.reserve("another", [Slot(model.name, size=1) for model in FLEET.models], lease=600)
     limit = OneAtATime(*(model.name for model in FLEET.models), wait=600)
     got = drive(router(ScriptedBackend({"*": "good"}), limits=[limit], state=state), Task("q", deadline=0.1))
     assert isinstance(got.error, AllModelsFailedError)
     assert {row.error_type for row in got.rows} == {"LimitError"}
+    assert 0 < state.waited < 0.1
 
 
 async def test_a_call_that_is_cancelled_while_it_waits_leaves_nothing() -> None:
@@ -258,20 +287,19 @@ async def test_a_reservation_that_is_interrupted_is_given_back() -> None:
     class Slow(MemoryState):
         async def areserve(self, call_id: str, claims: Sequence[Claim], **options: Any) -> Granted | Denied:
             said = self.reserve(call_id, claims, **options)
-            await asyncio.sleep(30)
+            await asyncio.Event().wait()
             return said
 
     made = router(ScriptedBackend({"*": "good"}), limits=[Counting()], state=Slow())
     task = asyncio.create_task(made.arun("q"))
-    await asyncio.sleep(0.01)
-    assert not nothing_is_held(made)
+    await until(lambda: not nothing_is_held(made))
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert nothing_is_held(made)
 
 
-def test_a_reservation_outlives_its_calls_deadline_and_no_longer() -> None:
+def test_a_reservation_outlives_its_calls_deadline_and_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
     leases: list[float] = []
 
     class Noting(MemoryState):
@@ -279,10 +307,11 @@ def test_a_reservation_outlives_its_calls_deadline_and_no_longer() -> None:
             leases.append(options["lease"])
             return super().reserve(call_id, claims, **options)
 
-    made = router(ScriptedBackend({"*": HANG}), limits=[Counting()], state=Noting())
+    backend = ScriptedBackend({"*": Stopwatch(monkeypatch).starts(HANG)})
+    made = router(backend, limits=[Counting()], state=Noting())
     with pytest.raises(Exception, match="deadline"):
         made.run("q", deadline=0.05)
-    assert 30 <= leases[0] <= 30.05
+    assert leases == [30.05]
 
 
 def test_how_models_did_is_remembered() -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from tierwise import BestOf, Cascade, Message, Observe, Outcome, Single, Task, Tool, ToolCall, Vote
+from tierwise.attempt import Attempt, Show
 from tierwise.context import Decision
-from tierwise.flow import Attempt, Show
 from tierwise.strategies import Strategy, act_only
 from tierwise.testing import ScriptedBackend
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from tierwise import Router, Task
+from tierwise.attempt import Attempt, Chunk, Outcome, Show
 from tierwise.errors import (
     AllModelsFailedError,
     CallTimeoutError,
@@ -20,7 +21,7 @@ from tierwise.errors import (
     TrustError,
     UnavailableError,
 )
-from tierwise.flow import Attempt, Chunk, Flow, Outcome, Show, Stated, call, gather, note
+from tierwise.flow import Flow, Stated, call, gather, note
 from tierwise.strategies import (
     Cascade,
     Single,
@@ -36,6 +37,7 @@ from .driving import (
     Driver,
     ReturnsFailure,
     Stop,
+    Stopwatch,
     every_driver,
     every_stream,
     gate,
@@ -68,7 +70,7 @@ def test_context_variables_reach_every_call(drive: Driver) -> None:
 
 
 def test_calls_of_a_sync_batch_run_at_once() -> None:
-    meet = threading.Barrier(3, timeout=5)
+    meet = threading.Barrier(3, timeout=60)
 
     def step(attempt: Attempt) -> Step:
         meet.wait()
@@ -92,7 +94,7 @@ def test_where_the_machine_has_no_thread_left_nothing_stays_set_aside(
         start(thread)
 
     def step(attempt: Attempt) -> Step:
-        failed.wait(5)
+        failed.wait(60)
         return "1"
 
     monkeypatch.setattr(threading.Thread, "start", started)
@@ -204,8 +206,8 @@ def test_a_batch_with_a_call_that_may_not_go_sends_none_of_it(drive: Driver) -> 
 
 @every_driver
 @pytest.mark.parametrize("script", [HANG, Stream("one", HANG)])
-def test_a_deadline_ends_the_run(drive: Driver, script: Step) -> None:
-    backend, limit = ScriptedBackend({"*": script}), Counting()
+def test_a_deadline_ends_the_run(drive: Driver, script: Step, monkeypatch: pytest.MonkeyPatch) -> None:
+    backend, limit = ScriptedBackend({"*": Stopwatch(monkeypatch).starts(script)}), Counting()
     got = drive(router(backend, limits=[limit]), Task("q", deadline=0.05))
     assert isinstance(got.error, DeadlineError)
     assert got.text in ("", "one")

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tierwise import Task, ToolCall
+from tierwise.attempt import Attempt, Chunk, Outcome
 from tierwise.errors import RejectedError, StreamBrokenError, UnavailableError
-from tierwise.flow import Attempt, Chunk, Outcome
 from tierwise.policies import Rule
 from tierwise.strategies import (
     BestOf,

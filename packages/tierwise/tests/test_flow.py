@@ -5,25 +5,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tierwise.attempt import Attempt, GateAnswer, Outcome, Prefix, Show
 from tierwise.fleet import ModelSpec
-from tierwise.flow import (
-    Attempt,
-    Chunk,
-    Flow,
-    GateAnswer,
-    Note,
-    Outcome,
-    Prefix,
-    Show,
-    Stated,
-    Verdict,
-    call,
-    done,
-    gather,
-    held,
-    note,
-    revised,
-)
+from tierwise.flow import Flow, Note, Stated, call, done, gather, held, note, revised
 from tierwise.task import Task
 
 TASK = Task("q")
@@ -204,44 +188,3 @@ def test_a_gather_can_be_closed_at_every_yield(shape: Any, steps: int) -> None:
     except StopIteration:
         pass
     flow.close()
-
-
-@pytest.mark.parametrize(
-    ("chunk", "visible"),
-    [
-        (Chunk(), False),
-        (Chunk(text=" \n"), False),
-        (Chunk(thinking="hm", finish_reason="stop"), False),
-        (Chunk(text="a"), True),
-        (Chunk(raw=object()), False),
-        (Chunk(raw=object(), visible=True), True),
-    ],
-)
-def test_what_a_consumer_would_see(chunk: Chunk, visible: bool) -> None:
-    assert chunk.is_visible is visible
-
-
-@pytest.mark.parametrize("text", ["", " \n", "{", '[{"name"', "<", "<tool", "<tool_call>{", "`", "```", "```json\n{"])
-def test_a_prefix_that_may_still_be_a_tool_call(text: str) -> None:
-    assert Prefix(text).may_be_call
-
-
-@pytest.mark.parametrize("text", ["Paris", "<b>", "<to be", "```python\nprint", "`x` is", "- [a]"])
-def test_a_prefix_that_is_prose(text: str) -> None:
-    assert not Prefix(text).may_be_call
-
-
-def test_the_settings_of_a_call_come_from_the_attempt_then_task_and_model() -> None:
-    model = ModelSpec("x:m", temperature=0.5, seed=3, max_output_tokens=100)
-    attempt = Attempt(Task("q", max_output_tokens=50), model, temperature=0.0)
-    assert attempt.setting("temperature") == 0.0
-    assert attempt.setting("seed") == 3
-    assert attempt.setting("max_output_tokens") == 50
-    assert Attempt(TASK, MODEL).setting("max_output_tokens") is None
-
-
-def test_a_verdict_that_may_quote_is_shown_plain_by_its_figures() -> None:
-    quoting = Verdict("reject", "said: secret", verifier="Judge", score=0.3, threshold=0.7)
-    assert quoting.summary == "Judge: said: secret"
-    assert quoting.plain == "Judge: 0.3, threshold 0.7"
-    assert Verdict("accept", "valid", verifier="V", quotes=False).plain == "V: valid"

@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tierwise.attempt import Gate, Prefix
 from tierwise.errors import ConfigError
-from tierwise.flow import Gate, Prefix
+from tierwise.messages import Tool, ToolCall
 from tierwise.strategies import act_only, prefix_logprob
-from tierwise.task import Task, Tool, ToolCall
+from tierwise.task import Task
 
 TASK = Task(
     "q",

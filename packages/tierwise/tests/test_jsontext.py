@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tierwise.jsontext import DEEPEST, is_too_deep, read_json
+from tierwise.messages import ToolCall
 from tierwise.schema import parse_output, schema_errors
-from tierwise.task import ToolCall
 from tierwise.verifiers.agreement import last_number
 
 values = st.recursive(

@@ -7,12 +7,13 @@ from typing import Any, cast
 
 import pytest
 from tierwise import Task, ToolCall
+from tierwise.attempt import Attempt, Chunk, GateAnswer, Outcome, Prefix
 from tierwise.errors import (
     StreamBrokenError,
     UnavailableError,
 )
 from tierwise.fleet import Usage
-from tierwise.flow import Attempt, Chunk, Flow, GateAnswer, Outcome, Prefix, call, gather
+from tierwise.flow import Flow, call, gather
 from tierwise.strategies import (
     Cascade,
     Single,

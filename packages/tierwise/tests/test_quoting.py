@@ -5,8 +5,8 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 from tierwise import Task
+from tierwise.messages import Message, ToolCall
 from tierwise.quoting import enclosed, said, shortened
-from tierwise.task import Message, ToolCall
 
 
 @given(st.text())

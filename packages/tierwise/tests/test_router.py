@@ -24,6 +24,7 @@ from tierwise import (
     Tool,
     ToolCall,
 )
+from tierwise.attempt import Attempt, Outcome
 from tierwise.backends import registry
 from tierwise.context import Context, Decision
 from tierwise.errors import (
@@ -38,7 +39,8 @@ from tierwise.errors import (
     UnknownNameError,
 )
 from tierwise.fleet import Usage
-from tierwise.flow import Attempt, Outcome
+
+from .driving import Stopwatch
 
 SMALL = ModelSpec("x:small", price=Price(1, 1), trust="local")
 MEDIUM = ModelSpec("x:medium", price=Price(10, 10))
@@ -312,8 +314,11 @@ async def test_what_a_strategy_rejected_unseen_is_shown_by_no_driver() -> None:
     assert shown == []
 
 
-def test_a_sync_answer_that_comes_too_late_is_paid_for_and_not_delivered() -> None:
+def test_a_sync_answer_that_comes_too_late_is_paid_for_and_not_delivered(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Stopwatch(monkeypatch)
+
     def slow(attempt: Attempt) -> Outcome:
+        clock.start()
         time.sleep(0.1)
         return named(attempt)
 
@@ -346,10 +351,12 @@ async def test_sync_works_inside_a_running_loop() -> None:
     assert router(answer, strategy=Single()).run("hi").text == "from async"
 
 
-async def test_a_deadline_ends_the_run_and_closes_the_call() -> None:
+async def test_a_deadline_ends_the_run_and_closes_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
     cancelled: list[bool] = []
+    clock = Stopwatch(monkeypatch)
 
     async def slow(attempt: Attempt) -> str:
+        clock.start()
         try:
             await asyncio.sleep(60)
         except asyncio.CancelledError:

@@ -10,8 +10,8 @@ from typing import cast
 
 import pytest
 from tierwise import Fleet, ModelSpec, Price, Router, Task, Tier
+from tierwise.attempt import Attempt, Outcome
 from tierwise.fleet import Usage
-from tierwise.flow import Attempt, Outcome, Verdict
 from tierwise.ledger.rows import Row
 from tierwise.limits import Call
 from tierwise.state import Claim, Taken
@@ -21,6 +21,7 @@ from tierwise.strategies import (
     Vote,
 )
 from tierwise.testing import ScriptedBackend
+from tierwise.verdict import Verdict
 
 from .driving import FLEET, Counting, Driver, every_driver, nothing_is_held, router, sure
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tierwise import Message, Task, Tool, ToolCall
+from tierwise import Message, Task, Tool
 from tierwise.errors import ConfigError, UnknownNameError
 from tierwise.task import task_fields
 
@@ -16,29 +16,6 @@ def test_a_text_is_one_user_message() -> None:
     task = Task("What is 2 + 2?", system="Be short.")
     assert [(m.role, m.content) for m in task.messages] == [("system", "Be short."), ("user", "What is 2 + 2?")]
     assert task.latest_request == "What is 2 + 2?"
-
-
-def test_messages_may_be_dictionaries_of_the_chat_api() -> None:
-    call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}
-    task = Task(
-        [
-            {"role": "developer", "content": "Rules."},
-            {
-                "role": "user",
-                "content": [
-                    {"type": "text", "text": "Look:"},
-                    {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}},
-                ],
-            },
-            {"role": "assistant", "content": None, "tool_calls": [call]},
-            {"role": "tool", "tool_call_id": "c1", "content": "ok"},
-        ]
-    )
-    assert task.messages[0].role == "system"
-    assert task.has_images
-    assert task.messages[2].tool_calls == (ToolCall("f", {"a": 1}, id="c1"),)
-    assert task.messages[3].tool_call_id == "c1"
-    assert task.latest_request == "Look:"
 
 
 @pytest.mark.parametrize(
@@ -82,12 +59,6 @@ def test_a_derived_task_inherits_what_bounds_it() -> None:
     assert (derived.tools, derived.min_tier, derived.job) == ((), None, "judge")
 
 
-def test_malformed_arguments_are_kept_as_they_came() -> None:
-    assert ToolCall.parse("f", "{oops").malformed == "{oops"
-    assert ToolCall.parse("f", "[1]").malformed == "[1]"
-    assert ToolCall.parse("f", None).arguments == {}
-
-
 @given(TEXT)
 def test_any_text_is_kept_as_it_is(text: str) -> None:
     task = Task(text)
@@ -106,14 +77,6 @@ def test_a_task_that_asks_something_else_has_no_native_request() -> None:
     task = Task("Draft a reply", native=object())
     assert Task.of(task, job="answer").native is task.native
     assert Task.of(task, messages="Plan a reply").native is None
-
-
-def test_a_tool_that_is_none_is_refused() -> None:
-    def search(query: str) -> str:
-        return query
-
-    with pytest.raises(ConfigError, match=r"tools: .*search.* must be a Tool"):
-        Task("hi", tools=[search])  # pyright: ignore[reportArgumentType]
 
 
 def test_fields_of_tasks_that_are_yet_to_be_made_are_checked() -> None:

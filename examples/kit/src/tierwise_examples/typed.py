@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from pydantic import BaseModel
-from tierwise.flow import Outcome
+from tierwise.attempt import Outcome
 from tierwise.schema import parse_output
 
 __all__ = ["typed"]

@@ -17,9 +17,9 @@ from crewai.utilities.pydantic_schema_utils import create_model_from_schema  # p
 from openai import LengthFinishReasonError  # of CrewAI's own client
 from pydantic import BaseModel
 from tierwise import Message, ModelSpec
+from tierwise.attempt import Attempt, Chunk, Outcome
 from tierwise.backends import NativeBackend, failure_of, portable, ported, runs_here
 from tierwise.errors import BackendError, BadResponseError, ContextOverflowError
-from tierwise.flow import Attempt, Chunk, Outcome
 from tierwise.schema import as_json_schema
 
 from tierwise_crewai.convert import cut_off, from_core, outcome_of, written_calls

@@ -14,7 +14,7 @@ from crewai.hooks.llm_hooks import model_call_hooks_already_dispatched
 from crewai.llms.base_llm import LLMCallBlockedError, get_current_call_id, llm_call_context
 from crewai.utilities.serialization import to_serializable
 from tierwise import Reply
-from tierwise.flow import Chunk
+from tierwise.attempt import Chunk
 
 from tierwise_crewai.calls import Asked
 from tierwise_crewai.convert import written_calls

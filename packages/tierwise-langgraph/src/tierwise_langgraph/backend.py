@@ -13,8 +13,8 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import RunnableBinding
 from tierwise import ModelSpec
+from tierwise.attempt import Attempt, Chunk, Outcome
 from tierwise.backends import NativeBackend, portable, provider_failures, runs_here
-from tierwise.flow import Attempt, Chunk, Outcome
 from tierwise.schema import as_json_schema
 
 from tierwise_langgraph.convert import said_of, with_calls

@@ -13,7 +13,7 @@ from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from langchain_core.utils.utils import LC_ID_PREFIX
 from tierwise import Outcome, Tool, Usage
-from tierwise.flow import Chunk
+from tierwise.attempt import Chunk
 
 from tierwise_langgraph.history import text_of, thoughts, tool_calls
 

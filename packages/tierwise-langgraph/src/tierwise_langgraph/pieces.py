@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from langchain_core.messages import AIMessageChunk
 from langchain_core.outputs import ChatGenerationChunk
-from tierwise.flow import Chunk
+from tierwise.attempt import Chunk
 
 from tierwise_langgraph.history import text_of, thoughts
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from tierwise.attempt import Attempt, Chunk, Outcome
 from tierwise.errors import BadResponseError
 from tierwise.fleet import Usage
-from tierwise.flow import Attempt, Chunk, Outcome
-from tierwise.task import ToolCall
+from tierwise.messages import ToolCall
 
 from tierwise_litellm.providers import provider_of
 

@@ -20,10 +20,10 @@ from contextlib import (
 )
 from typing import Any, TypeVar
 
+from tierwise.attempt import Attempt, Chunk, Outcome
 from tierwise.backends import Backend, fingerprint
 from tierwise.errors import ConfigError
 from tierwise.fleet import ModelSpec
-from tierwise.flow import Attempt, Chunk, Outcome
 from tierwise.task import Trust
 
 from tierwise_litellm.answers import Assembly, outcome_of

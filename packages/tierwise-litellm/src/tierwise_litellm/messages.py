@@ -8,7 +8,7 @@ from typing import Any
 
 from tierwise.backends.history import portable
 from tierwise.fleet import ModelSpec
-from tierwise.task import Message, ToolCall
+from tierwise.messages import Message, ToolCall
 
 from tierwise_litellm.providers import takes_cache_markers
 

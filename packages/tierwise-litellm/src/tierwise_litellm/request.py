@@ -6,11 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tierwise.attempt import Attempt
 from tierwise.errors import ConfigError, InvalidRequestError
 from tierwise.fleet import ModelSpec
-from tierwise.flow import Attempt
+from tierwise.messages import Message
 from tierwise.schema import as_json_schema
-from tierwise.task import Message
 
 from tierwise_litellm.formats import can_constrain, in_words, response_format
 from tierwise_litellm.messages import as_messages

@@ -8,13 +8,13 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager, aclo
 from dataclasses import replace
 from typing import Any, Literal, cast
 
+from tierwise.attempt import Attempt, Chunk, Outcome
 from tierwise.backends.base import Backend
 from tierwise.backends.local import is_cloud, is_loopback
 from tierwise.backends.secrets import fingerprint
 from tierwise.errors import BadResponseError, ConfigError, ModelNotFoundError, TrustError
 from tierwise.fleet.model import ModelSpec
 from tierwise.fleet.price import FREE, Price
-from tierwise.flow import Attempt, Chunk, Outcome
 from tierwise.task import Trust
 
 from tierwise_ollama import faults, threads, window

@@ -9,7 +9,7 @@ from typing import Any
 
 from tierwise.backends.history import portable
 from tierwise.errors import InvalidRequestError
-from tierwise.task import Message, ToolCall
+from tierwise.messages import Message, ToolCall
 
 __all__ = ["PROVIDER", "as_ollama"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from tierwise.attempt import Attempt
 from tierwise.errors import ContextOverflowError
 from tierwise.fleet.price import Usage
-from tierwise.flow import Attempt
 
 from tierwise_ollama.facts import ModelFacts, ServerFacts
 from tierwise_ollama.window import estimated_tokens, most_tokens

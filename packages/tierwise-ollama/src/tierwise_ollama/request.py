@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
+from tierwise.attempt import Attempt
 from tierwise.errors import ConfigError, InvalidRequestError, UnknownNameError
 from tierwise.fleet.model import ModelSpec
-from tierwise.flow import Attempt
 from tierwise.schema import as_json_schema, check_schema
 
 from tierwise_ollama.facts import ModelFacts, ServerFacts

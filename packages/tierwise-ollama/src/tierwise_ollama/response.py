@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, cast
 
+from tierwise.attempt import Attempt, Chunk, Outcome
 from tierwise.errors import BadResponseError
 from tierwise.fleet.price import Usage
-from tierwise.flow import Attempt, Chunk, Outcome
 from tierwise.ids import new_id
-from tierwise.task import ToolCall
+from tierwise.messages import ToolCall
 
 from tierwise_ollama.thoughts import Thoughts
 

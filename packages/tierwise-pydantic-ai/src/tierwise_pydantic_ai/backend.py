@@ -28,8 +28,8 @@ from pydantic_ai.output import OutputObjectDefinition
 from pydantic_ai.settings import ModelSettings, merge_model_settings
 from pydantic_ai.tools import ToolDefinition
 from tierwise import ModelSpec
+from tierwise.attempt import Attempt, Chunk, Outcome
 from tierwise.backends import NativeBackend, provider_failures, runs_here
-from tierwise.flow import Attempt, Chunk, Outcome
 from tierwise.schema import as_json_schema
 
 from tierwise_pydantic_ai.convert import end_of, from_core, outcome_of, with_calls

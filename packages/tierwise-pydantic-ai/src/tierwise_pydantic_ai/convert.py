@@ -28,7 +28,7 @@ from pydantic_ai.messages import (
 from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.tools import ToolDefinition
 from tierwise import Attempt, Message, Outcome, Tool, ToolCall, Usage
-from tierwise.flow import Chunk
+from tierwise.attempt import Chunk
 
 __all__ = [
     "core_parts",

@@ -15,7 +15,7 @@ from pydantic_ai.profiles import ModelProfile
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import RequestUsage
 from tierwise import Reply, Router, Task
-from tierwise.flow import Chunk
+from tierwise.attempt import Chunk
 from tierwise.task import task_fields
 
 from tierwise_pydantic_ai.backend import PydanticAIBackend, Request

@@ -20,7 +20,7 @@ from pydantic_ai.messages import (
 from pydantic_ai.models import CompletedStreamedResponse, StreamedResponse
 from pydantic_ai.usage import RequestUsage
 from tierwise import Reply
-from tierwise.flow import Chunk, Purpose
+from tierwise.attempt import Chunk, Purpose
 from tierwise.ledger import Row
 from tierwise.reply import AsyncReplyStream
 

@@ -2,12 +2,13 @@
 
 from typing import TYPE_CHECKING
 
+from tierwise.attempt import Attempt, Outcome
 from tierwise.context import Context, Decision
 from tierwise.errors import TierwiseError
 from tierwise.fleet import FREE, Fleet, ModelSpec, Price, Tier, Usage
-from tierwise.flow import Attempt, Outcome, Verdict
 from tierwise.lazy import lazily
 from tierwise.ledger import Receipt
+from tierwise.messages import Message, Tool, ToolCall
 from tierwise.policies import (
     ActStep,
     AfterError,
@@ -22,7 +23,8 @@ from tierwise.policies import (
 from tierwise.reply import Reply
 from tierwise.router import Router
 from tierwise.strategies import Cascade, Single
-from tierwise.task import Message, Task, Tool, ToolCall
+from tierwise.task import Task
+from tierwise.verdict import Verdict
 from tierwise.verifiers import Judge, NotEmpty, NotRefusal, ValidOutput, ValidToolCalls
 
 if TYPE_CHECKING:

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 from weakref import WeakKeyDictionary
 
+from tierwise.attempt import Attempt, Outcome
 from tierwise.deadline import Deadline
 from tierwise.effects import Ask, Effects, Lift, Pause, Reserve, Settle
 from tierwise.errors import LimitError, LimitStateError, StateError
 from tierwise.fleet.pricing import Pricing
-from tierwise.flow import Attempt, Outcome, Stated
+from tierwise.flow import Stated
 from tierwise.ids import fraction
 from tierwise.limits.base import LEAST_OUTPUT, MOST_OUTPUT, Call, Limit
 from tierwise.limits.tokens import measured

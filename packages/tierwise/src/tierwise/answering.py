@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from tierwise import drive
 from tierwise.admission import OnStateLoss
+from tierwise.attempt import Chunk, Outcome
 from tierwise.backends.base import replay
 from tierwise.backends.registry import Backends
 from tierwise.context import Context, Decision
@@ -24,7 +25,7 @@ from tierwise.errors import AllModelsFailedError, RejectedError, RunError, State
 from tierwise.fleet.fleet import Fleet
 from tierwise.fleet.model import ModelSpec
 from tierwise.fleet.pricing import Pricing
-from tierwise.flow import Chunk, Decided, Flow, Outcome, note
+from tierwise.flow import Decided, Flow, note
 from tierwise.ledger.base import Ledger
 from tierwise.ledger.receipt import Receipt
 from tierwise.ledger.rows import Row

@@ -7,12 +7,12 @@ from dataclasses import KW_ONLY, dataclass, field
 from decimal import Decimal
 from typing import NoReturn
 
+from tierwise.attempt import Gate
 from tierwise.errors import ConfigError, NoModelError, TrustError, UnknownNameError
 from tierwise.fleet.fleet import Fleet, Tier
 from tierwise.fleet.model import ModelSpec
 from tierwise.fleet.price import Price
 from tierwise.fleet.pricing import Pricing
-from tierwise.flow import Gate
 from tierwise.state import State
 from tierwise.task import Task
 from tierwise.values import evolve, quick

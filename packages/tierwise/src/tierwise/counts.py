@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from tierwise.attempt import Outcome
 from tierwise.errors import BackendError, LedgerError
 from tierwise.fleet.price import Usage
-from tierwise.flow import Outcome
 from tierwise.limits.tokens import prompt_tokens
 from tierwise.task import CHARS_PER_TOKEN
 from tierwise.values import evolve

@@ -16,9 +16,10 @@ from contextvars import copy_context
 from types import TracebackType
 from typing import TypeVar, cast
 
+from tierwise.attempt import Attempt, Chunk, Outcome, Show
 from tierwise.backends.base import replay
 from tierwise.effects import Paused
-from tierwise.flow import Attempt, Chunk, Flow, Outcome, Show
+from tierwise.flow import Flow
 from tierwise.observer import UNWATCHED, AsyncPieces, Pieces
 from tierwise.passage import Passage
 from tierwise.run import Admitted, Run, Ticket, commits

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
     from pathlib import Path
 
-    from tierwise.flow import Outcome
+    from tierwise.attempt import Outcome
     from tierwise.ledger.rows import Row
 
 __all__ = [

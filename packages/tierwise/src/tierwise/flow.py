@@ -11,40 +11,24 @@ clock, sets no context variable, never yields in `finally` and never catches `Ba
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, field, replace
-from decimal import Decimal
-from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
-from tierwise.fleet.model import ModelSpec
-from tierwise.fleet.price import FREE, Usage
-from tierwise.task import Task, ToolCall
-from tierwise.values import quick
+from tierwise.attempt import Attempt, Outcome, Show
+from tierwise.verdict import Verdict
 
 if TYPE_CHECKING:
     from tierwise.context import Context, Decision
 
 __all__ = [
-    "Attempt",
-    "Chunk",
     "Decided",
     "Flow",
-    "Gate",
-    "GateAnswer",
     "Judged",
     "Moved",
     "Note",
-    "Outcome",
-    "Prefix",
-    "Purpose",
-    "Show",
     "Stated",
     "Step",
-    "Verdict",
-    "WORK",
     "call",
     "done",
     "gather",
@@ -54,237 +38,6 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-
-INTERRUPTED = "interrupted"
-"""The finish reason of a call whose consumer left before its end."""
-
-Purpose: TypeAlias = Literal["answer", "draft", "sample", "vote", "judge", "plan", "classify", "check", "synthesis"]
-"""What a call is for. `answer` is what the user gets; everything else was spent on getting there."""
-
-WORK = ModelSpec("work:check", price=FREE, trust="local")
-"""The model of an attempt that is no model's: its `work` is done on this machine."""
-
-
-class Show(StrEnum):
-    """What of a call may be shown while it runs."""
-
-    HOLD = "hold"
-    """Nothing: one non-streaming call, replayed if the flow returns it."""
-    LIVE = "live"
-    """Everything, as it comes."""
-    GATED = "gated"
-    """Nothing until a gate that reads the prefix commits to it."""
-
-
-class Chunk(NamedTuple):
-    """A piece of a streamed answer. It is named by its fields; a tuple is made in a third of a dataclass's time."""
-
-    text: str = ""
-    thinking: str = ""
-    tool_calls: tuple[ToolCall, ...] = ()
-    """Tool calls that are complete with this chunk."""
-    logprobs: tuple[float, ...] = ()
-    """Natural logarithms of the probabilities of this chunk's tokens."""
-    usage: Usage | None = None
-    finish_reason: str | None = None
-    model: str | None = None
-    """The model that answers, as the provider names it."""
-    response_id: str | None = None
-    """The answer's id, as the provider or its client gives it."""
-    visible: bool | None = None
-    """Whether a consumer would see this chunk; `None`: if it has text or a tool call."""
-    raw: Any = None
-    """The chunk in the backend's own form."""
-    whole: Any = None
-    """On the last chunk: the whole answer in the backend's own form, as a call that is not streamed would give it."""
-
-    @property
-    def is_visible(self) -> bool:
-        """True if a consumer would see it; empty, blank and metadata chunks are not visible."""
-        return bool(self.text.strip() or self.tool_calls) if self.visible is None else self.visible
-
-
-@dataclass(frozen=True, slots=True)
-class Prefix:
-    """What has come of a gated call so far."""
-
-    text: str = ""
-    tool_calls: tuple[ToolCall, ...] = ()
-    logprobs: tuple[float, ...] = ()
-    done: bool = False
-    task: Task | None = None
-    """What was asked: its tools tell a valid call from any other."""
-    final: bool = False
-    """True once the whole text was searched for tool calls: what is none by then will not become one."""
-
-    @property
-    def may_be_call(self) -> bool:
-        """True if the text can still turn out to be a tool call: it is blank, or opens as such a text does."""
-        if self.final:
-            return False
-        start = self.text.lstrip()
-        fence = _FENCE.match(start)
-        start = start[fence.end() :] if fence else start
-        return not start or start[0] in "{[" or any(tag.startswith(start[: len(tag)]) for tag in _TAGS)
-
-
-_FENCE = re.compile(r"`{1,3}\w*\s*")
-_TAGS = ("<tool", "<function_call>")
-
-GateAnswer: TypeAlias = Literal["undecided", "commit", "abort"]
-
-Gate: TypeAlias = Callable[[Prefix], GateAnswer]
-"""A pure function of the prefix. Commit ends judgement; abort closes the call; undecided at the end is judged."""
-
-
-@quick
-@dataclass(frozen=True, slots=True, eq=False)
-class Attempt:
-    """A call that a flow asks for."""
-
-    task: Task
-    model: ModelSpec
-    tier: str = ""
-    _: KW_ONLY
-    purpose: Purpose = "answer"
-    show: Show = Show.HOLD
-    gate: Gate | None = None
-    reason: str = ""
-    """Why this call is made, in words that a receipt can show. A ledger keeps them: they quote neither the request nor
-    a model (`Verdict.plain` does not)."""
-    temperature: float | None = None
-    """Replaces the model's own setting."""
-    seed: int | None = None
-    """Replaces the model's own setting."""
-    logprobs: bool = False
-    """Ask for the tokens' log probabilities."""
-    work: Callable[[], Any] | None = field(default=None, repr=False)
-    """For a call that is no model's (a test run): what is to be done, away from the flow's own thread."""
-    patient: bool = True
-    """Whether the call may wait for its turn. If not, it is refused at once where it would have to: another model may
-    have room."""
-    timeout: float | None = None
-    """Seconds that are left of the task's deadline; set by the driver."""
-    call_id: str = ""
-    """Set by the driver."""
-    output_cap: int | None = None
-    """The longest answer, in tokens, that a budget can pay where nothing else bounds it; set by the driver."""
-    retries: int = 0
-    """How often the call was made before, and failed for a passing reason; set by the driver."""
-
-    def setting(self, name: Literal["temperature", "seed", "max_output_tokens"]) -> Any:
-        """The setting that holds for this call: the attempt's own, else the smaller or nearer of task and model."""
-        if name == "max_output_tokens":
-            longest = self.task.max_output_tokens
-            for cap in (self.model.max_output_tokens, self.output_cap):
-                if cap is not None and (longest is None or cap < longest):
-                    longest = cap
-            return longest
-        own = self.temperature if name == "temperature" else self.seed
-        return own if own is not None else getattr(self.model, name)
-
-
-@quick
-@dataclass(frozen=True, slots=True, eq=False)
-class Outcome:
-    """What came back of an attempt: an answer, or an error that the backend calls a failure."""
-
-    attempt: Attempt
-    _: KW_ONLY
-    text: str = ""
-    thinking: str = ""
-    tool_calls: tuple[ToolCall, ...] = ()
-    logprobs: tuple[float, ...] | None = None
-    """Natural logarithms of the tokens' probabilities; `None` if the backend gave none."""
-    usage: Usage | None = None
-    model: str | None = None
-    """The model that answered, as the provider names it."""
-    response_id: str | None = None
-    """The answer's id, as the provider or its client gives it."""
-    finish_reason: str | None = None
-    error: BaseException | None = None
-    committed: bool = False
-    """Shown already: the flow returns it, at once."""
-    aborted: bool = False
-    """A gate closed the call."""
-    value: Any = None
-    """What the `work` of a call that is no model's gave back."""
-    raw: Any = None
-    """The answer in the backend's own form."""
-    verdict: Verdict | None = None
-    """What the strategy's verifier said, where one was asked."""
-    cost: Decimal | None = None
-    """USD; `None` if the price is not known. Set by the driver."""
-    latency: float | None = None
-    """Seconds from the call to its end. Set by the driver."""
-    first_token: float | None = None
-    """Seconds from the call to the first visible chunk, for streamed calls. Set by the driver."""
-
-    @property
-    def repaired(self) -> bool:
-        """True if a tool call was written as text and read out of there."""
-        return bool(self.tool_calls) and any(c.repaired for c in self.tool_calls)
-
-    @property
-    def ok(self) -> bool:
-        """True if an answer came to its end."""
-        return self.error is None and not self.aborted
-
-
-@quick
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What a verifier says of an answer, and on what evidence."""
-
-    result: Literal["accept", "reject", "abstain"]
-    evidence: str = ""
-    _: KW_ONLY
-    verifier: str = ""
-    conclusive: bool = False
-    """Ends the matter: nothing dearer is asked."""
-    score: float | None = None
-    """The measured figure, where there is one. It is never invented: a signal that is not there abstains, and so does a
-    score that is no finite number, whatever the verifier made of it."""
-    threshold: float | None = None
-    calibrated: bool | None = None
-    """Whether the threshold comes from calibration on labelled rows; `None` where there is no threshold."""
-    quotes: bool = field(default=True, compare=False)
-    """Whether the evidence may repeat words of the request, of a model or of a program. It counts as content then, and
-    a ledger that keeps no content leaves it out. True unless a verifier says otherwise."""
-    parts: tuple[Verdict, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.score is not None and not math.isfinite(self.score):
-            put = object.__setattr__
-            put(self, "evidence", f"a score of {self.score} proves nothing: {self.evidence}")
-            put(self, "result", "abstain")
-            put(self, "conclusive", False)
-            put(self, "score", None)
-
-    @property
-    def accepted(self) -> bool:
-        """True if the verifier accepts."""
-        return self.result == "accept"
-
-    @property
-    def rejected(self) -> bool:
-        """True if the verifier rejects."""
-        return self.result == "reject"
-
-    @property
-    def summary(self) -> str:
-        """One line for a receipt."""
-        return f"{self.verifier}: {self.evidence}" if self.verifier else self.evidence
-
-    @property
-    def plain(self) -> str:
-        """One line that repeats nobody's words: verifier and figures in place of evidence that may quote."""
-        if not self.quotes:
-            return self.summary
-        figures = [] if self.score is None else [f"{self.score:g}"]
-        if self.threshold is not None:
-            figures.append(f"threshold {self.threshold:g}")
-        return ": ".join(filter(None, [self.verifier, ", ".join(figures)])) or self.result
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,9 +8,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from tierwise.attempt import Gate, GateAnswer, Prefix
 from tierwise.errors import ConfigError
-from tierwise.flow import Gate, GateAnswer, Prefix
-from tierwise.task import Task, ToolCall
+from tierwise.messages import ToolCall
+from tierwise.task import Task
 from tierwise.verifiers.output import tool_call_error
 
 __all__ = ["act_only", "prefix_logprob", "wants_logprobs"]

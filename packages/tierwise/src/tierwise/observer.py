@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from tierwise.attempt import Attempt, Chunk, Outcome
 from tierwise.backends.base import Backend
 from tierwise.errors import ConfigError
-from tierwise.flow import Attempt, Chunk, Note, Outcome
+from tierwise.flow import Note
 from tierwise.ledger.receipt import Receipt
 from tierwise.ledger.rows import Row
 from tierwise.task import Task

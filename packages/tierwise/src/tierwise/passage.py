@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tierwise.attempt import INTERRUPTED, Chunk, Outcome, Prefix, Show
 from tierwise.backends.base import replay
 from tierwise.counts import estimated
 from tierwise.errors import DeadlineError, StreamBrokenError
 from tierwise.fleet.price import Usage
-from tierwise.flow import INTERRUPTED, Chunk, Outcome, Prefix, Show
 from tierwise.run import Run, Ticket
 from tierwise.values import evolve
 

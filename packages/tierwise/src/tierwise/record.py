@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from tierwise.attempt import Attempt, Outcome, Purpose
 from tierwise.context import Decision
-from tierwise.flow import Attempt, Decided, Judged, Moved, Note, Outcome, Purpose, Stated, Verdict
+from tierwise.flow import Decided, Judged, Moved, Note, Stated
 from tierwise.ledger.base import Ledger
 from tierwise.ledger.rows import Row
 from tierwise.observer import Watch
 from tierwise.values import evolve
+from tierwise.verdict import Verdict
 
 __all__ = ["Record"]
 

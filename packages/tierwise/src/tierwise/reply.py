@@ -7,11 +7,12 @@ from dataclasses import KW_ONLY, dataclass, field
 from decimal import Decimal
 from typing import Any, Literal, TypeAlias
 
+from tierwise.attempt import Chunk, Outcome
 from tierwise.context import Decision
-from tierwise.flow import Chunk, Outcome, Stated
+from tierwise.flow import Stated
 from tierwise.ledger.receipt import Receipt
 from tierwise.ledger.rows import Row
-from tierwise.task import ToolCall
+from tierwise.messages import ToolCall
 from tierwise.values import quick
 
 __all__ = ["AsyncReplyStream", "Reply", "ReplyStream", "Status"]

@@ -31,13 +31,14 @@ from tierwise.given import (
 from tierwise.ledger.base import Ledger
 from tierwise.ledger.receipt import Receipt
 from tierwise.limits.base import Limit
+from tierwise.messages import Prompt
 from tierwise.observer import Observer, shielded
 from tierwise.policies.base import PolicyLike
 from tierwise.reply import AsyncReplyStream, Reply, ReplyStream
 from tierwise.run import MOST_CALLS
 from tierwise.state import State
 from tierwise.strategies.base import Strategy
-from tierwise.task import Prompt, Task
+from tierwise.task import Task
 from tierwise.verifiers.default import free_verifier
 
 if TYPE_CHECKING:

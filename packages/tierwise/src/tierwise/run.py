@@ -14,6 +14,7 @@ from itertools import count
 from typing import TYPE_CHECKING, TypeAlias
 
 from tierwise.admission import Held, Limits, OnStateLoss
+from tierwise.attempt import INTERRUPTED, Attempt, Outcome, Show
 from tierwise.backends.base import Backend
 from tierwise.backends.registry import Backends
 from tierwise.counts import counted, never_billed
@@ -29,7 +30,6 @@ from tierwise.errors import (
 )
 from tierwise.fleet.price import Cost
 from tierwise.fleet.pricing import Pricing
-from tierwise.flow import INTERRUPTED, Attempt, Outcome, Show
 from tierwise.ids import new_id
 from tierwise.ledger.base import Ledger
 from tierwise.ledger.rows import Row

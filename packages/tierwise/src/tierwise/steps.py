@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
+from tierwise.attempt import Attempt, Outcome, Show
 from tierwise.errors import FlowError
-from tierwise.flow import Attempt, Flow, Note, Outcome, Show
+from tierwise.flow import Flow, Note
 from tierwise.record import Record
 
 __all__ = ["Steps"]

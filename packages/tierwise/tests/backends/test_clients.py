@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from tierwise import ModelSpec
+from tierwise.attempt import Attempt, Outcome
 from tierwise.backends import NativeBackend, fingerprint
-from tierwise.flow import Attempt, Outcome
 
 KEY = "sk-one-1234567890"
 MODEL = ModelSpec("x:m")

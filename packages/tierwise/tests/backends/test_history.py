@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tierwise.backends.history import portable
-from tierwise.task import Message, ToolCall
+from tierwise.messages import Message, ToolCall
 
 PROVIDERS = ("anthropic", "mistral", "ollama", "openai")
 FORMS = {"mistral": r"[a-zA-Z0-9]{9}"}

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from tierwise import Attempt, Cascade, Outcome, Router, Tool
+from tierwise.attempt import Chunk, Prefix
 from tierwise.backends import Backend
-from tierwise.flow import Chunk, Prefix
 
 
 class Framework(Backend):

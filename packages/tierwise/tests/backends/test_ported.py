@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 from tierwise.backends import portable, ported
-from tierwise.task import Message, ToolCall
+from tierwise.messages import Message, ToolCall
 
 
 @dataclass(frozen=True, slots=True, eq=False)

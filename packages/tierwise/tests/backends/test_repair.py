@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tierwise.attempt import Attempt, Outcome
 from tierwise.backends import repair
 from tierwise.backends.repair import repair_tool_calls, repaired
 from tierwise.fleet.model import ModelSpec
-from tierwise.flow import Attempt, Outcome
-from tierwise.task import Task, Tool, ToolCall
+from tierwise.messages import Tool, ToolCall
+from tierwise.task import Task
 
 WEATHER = Tool(
     "get_weather",

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import tierwise.cli
+from tierwise.attempt import Attempt, Outcome
 from tierwise.cli.exits import Exit, exit_of
 from tierwise.errors import (
     AllModelsFailedError,
@@ -25,7 +26,6 @@ from tierwise.errors import (
     UnavailableError,
 )
 from tierwise.fleet import ModelSpec
-from tierwise.flow import Attempt, Outcome
 from tierwise.task import Task
 from tierwise.testing.provider import LoopbackProvider, Reply
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from tierwise import Fleet, Message, Router, Tool, ToolCall
+from tierwise.attempt import Attempt
 from tierwise.config import Config, load
 from tierwise.errors import ConfigError, ConfigFileError
-from tierwise.flow import Attempt
 
 FULL = """\
 # The ladder, smallest first.

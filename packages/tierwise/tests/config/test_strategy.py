@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from tierwise import Router
+from tierwise.attempt import Attempt
 from tierwise.config import load
 from tierwise.errors import ConfigFileError
-from tierwise.flow import Attempt
 from tierwise.policies.label_table import LabelTable
 from tierwise.policies.outcomes import Cell
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 from tierwise import Cascade, Price, Reply, Router, Tool, ToolCall
+from tierwise.attempt import Attempt, Outcome
 from tierwise.errors import StateError
-from tierwise.flow import Attempt, Outcome
 from tierwise.state import MemoryState
 from tierwise.testing import ScriptedBackend
 

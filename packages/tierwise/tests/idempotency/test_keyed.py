@@ -7,10 +7,13 @@ import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import count
 from typing import Any
 
 import pytest
-from tierwise import Cascade, Judge, Price, Reply, Router, Task, Tool
+from tierwise import Cascade, Judge, Price, Reply, Router, Task, Tool, answering
+from tierwise.attempt import Attempt, Outcome
 from tierwise.errors import (
     AllModelsFailedError,
     ConfigError,
@@ -20,10 +23,10 @@ from tierwise.errors import (
     StateError,
     UnknownOutcomeError,
 )
-from tierwise.flow import Attempt, Outcome
 from tierwise.idempotency import keyed
 from tierwise.idempotency.fingerprint import fingerprint
 from tierwise.observer import Ending, Unwatched
+from tierwise.run import Run
 from tierwise.state import MemoryState, Once
 from tierwise.testing import HANG, ScriptedBackend
 
@@ -133,7 +136,9 @@ def test_of_two_at_once_the_second_waits_for_the_reply_of_the_first(drive: Drive
 
 
 @every_driver
-def test_who_cannot_wait_so_long_is_told_that_it_is_under_way(drive: Driver) -> None:
+def test_who_cannot_wait_so_long_is_told_that_it_is_under_way(drive: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    # By this clock each look at it takes a while: so the deadline passes in the wait, and not before.
+    monkeypatch.setattr(answering, "Run", partial(Run, clock=count(0.0, 0.005).__next__))
     held = Held()
     made = router(ScriptedBackend({"*": held}))
     with ThreadPoolExecutor(1) as pool:

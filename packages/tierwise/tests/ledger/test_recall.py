@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from tierwise import Cascade, Fleet, ModelSpec, Outcome, Price, Router, SQLiteLedger, Tier, Usage
+from tierwise.attempt import Attempt
 from tierwise.backends import FunctionBackend
 from tierwise.errors import AllModelsFailedError, LedgerError, UnavailableError
-from tierwise.flow import Attempt
 from tierwise.ledger import Ledger, MemoryLedger, NoLedger
 
 FLEET = Fleet(

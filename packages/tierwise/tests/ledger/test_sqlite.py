@@ -22,8 +22,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tierwise import Attempt, Fleet, Message, ModelSpec, Outcome, Router, Task, Tier, ToolCall, Usage
+from tierwise.attempt import Purpose
 from tierwise.errors import ConfigError, LedgerError, RateLimitError, UnknownNameError
-from tierwise.flow import Purpose
 from tierwise.ledger import Row, SQLiteLedger, database
 from tierwise.ledger import schema as schema_module
 from tierwise.ledger.reading import SQLiteReader

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import pytest
 from tierwise import FREE, Always, Budget, Cascade, Fleet, Judge, ModelSpec, Price, Router, Single, Task, Tier, Usage
+from tierwise.attempt import Attempt, Outcome
 from tierwise.errors import (
     AllModelsFailedError,
     BudgetExceededError,
@@ -19,12 +20,11 @@ from tierwise.errors import (
     UnavailableError,
 )
 from tierwise.fleet.pricing import Pricing
-from tierwise.flow import Attempt, Outcome
 from tierwise.limits import Amount, Call
 from tierwise.state import MemoryState, Spend
 from tierwise.testing import HANG, ScriptedBackend, Stream
 
-from ..driving import Driver, every_driver, nothing_is_held, sure
+from ..driving import Driver, every_driver, nothing_is_held, sure, until
 
 FLEET = Fleet(
     [
@@ -318,8 +318,7 @@ async def test_of_a_call_that_was_cancelled_the_prompt_is_charged() -> None:
     budget = Budget(usd=1, tokens=1_000)
     made = router(HANG, budget)
     task = asyncio.create_task(made.arun(PROMPT))
-    await asyncio.sleep(0.01)
-    assert made.spending(budget).reserved == Amount(Decimal("0.0091"), 1_000)
+    await until(lambda: made.spending(budget).reserved == Amount(Decimal("0.0091"), 1_000))
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

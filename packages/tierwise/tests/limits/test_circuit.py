@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from tierwise import CircuitBreaker, Fleet, ModelSpec, Router, Single, Task, Tier
+from tierwise.attempt import Attempt, Outcome
 from tierwise.backends import Backend, fingerprint
 from tierwise.errors import (
     AllModelsFailedError,
@@ -24,11 +25,10 @@ from tierwise.errors import (
     ServerBusyError,
     UnavailableError,
 )
-from tierwise.flow import Attempt, Outcome
 from tierwise.state import MemoryState
 from tierwise.testing import HANG, ScriptedBackend, Stream
 
-from ..driving import Driver, every_driver, nothing_is_held
+from ..driving import Driver, Stopwatch, every_driver, nothing_is_held, until
 
 FLEET = Fleet([Tier("small", ["x:small", "x:spare"]), Tier("large", "x:large")])
 LONELY = Fleet([Tier("only", "x:only")])
@@ -212,7 +212,7 @@ def test_half_open_a_hundred_threads_send_one_call() -> None:
     made = half_open(backend)
 
     def late(attempt: Attempt) -> str:
-        assert all_refused.wait(30)
+        assert all_refused.wait(60)
         return "fine"
 
     backend.on("*", late)
@@ -227,12 +227,15 @@ def test_half_open_a_hundred_threads_send_one_call() -> None:
 
 
 async def test_half_open_a_hundred_tasks_send_one_call() -> None:
-    class Slow(ScriptedBackend):
+    let_go = asyncio.Event()
+    let_go.set()
+
+    class Held(ScriptedBackend):
         async def acall(self, attempt: Attempt) -> Outcome:
-            await asyncio.sleep(0.01)
+            await let_go.wait()
             return await super().acall(attempt)
 
-    backend = Slow()
+    backend = Held()
     backend.on("*", BUSY)
     made = Bench(backend)
     for _ in range(2):
@@ -240,7 +243,11 @@ async def test_half_open_a_hundred_tasks_send_one_call() -> None:
             await made.router.arun("q")
     made.clock.now += 100
     backend.on("*", "fine")
-    said = await asyncio.gather(*(made.router.arun("q") for _ in range(100)), return_exceptions=True)
+    let_go.clear()
+    tasks = [asyncio.create_task(made.router.arun("q")) for _ in range(100)]
+    await until(lambda: sum(task.done() for task in tasks) == 99)
+    let_go.set()
+    said = await asyncio.gather(*tasks, return_exceptions=True)
     assert sum(not isinstance(one, BaseException) for one in said) == 1
     assert len(backend.asked) == 3
     assert {type(one) for one in said if isinstance(one, BaseException)} == {AllModelsFailedError}
@@ -251,7 +258,7 @@ async def test_a_probe_that_is_cancelled_gives_way() -> None:
     made = half_open(backend)
     backend.on("*", HANG, "fine")
     task = asyncio.create_task(made.router.arun("q"))
-    await asyncio.sleep(0.01)
+    await until(lambda: backend.open_calls == 1)
     assert isinstance(made.ask(), CircuitOpenError)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -278,10 +285,12 @@ def test_a_probe_that_was_wrong_in_itself_gives_way_to_the_next() -> None:
 
 
 @every_driver
-def test_a_deadline_that_passes_says_nothing_of_the_model(drive: Driver) -> None:
-    backend = ScriptedBackend({"*": HANG})
+def test_a_deadline_that_passes_says_nothing_of_the_model(drive: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Stopwatch(monkeypatch)
+    backend = ScriptedBackend({"*": clock.starts(HANG)})
     router = Bench(backend, failures=1).router
     for _ in range(2):
+        clock.reset()
         assert drive(router, Task("q", deadline=0.05)).error is not None
     assert len(backend.asked) == 2
 

@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 from tierwise import Budget, Fleet, ModelSpec, Price, Router, Single, Task, Tier, Usage
+from tierwise.attempt import Attempt, Outcome
 from tierwise.backends import Backend
 from tierwise.errors import BudgetExceededError
-from tierwise.flow import Attempt, Outcome
 from tierwise.limits import Spending
 
 from ..driving import nothing_is_held

@@ -13,15 +13,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tierwise import FREE, Always, Cascade, Fleet, ModelLimits, ModelSpec, RateLimit, Router, Single, Task, Tier, Usage
+from tierwise.attempt import Attempt, Outcome
 from tierwise.errors import AllModelsFailedError, ConfigError, RateLimitedError, UnavailableError
 from tierwise.fleet.pricing import Pricing
-from tierwise.flow import Attempt, Outcome
 from tierwise.limits import Call
 from tierwise.state import Denied, Granted, MemoryState, Rate, Slot, State, Turn
 from tierwise.task import Trust
 from tierwise.testing import ScriptedBackend
 
-from ..driving import Driver, every_driver, nothing_is_held, sure
+from ..driving import Driver, every_driver, nothing_is_held, sure, until
 
 PROMPT = Task("q" * 399)
 """About 100 tokens."""
@@ -35,19 +35,23 @@ class Clock:
 
 
 class Crowd(ScriptedBackend):
-    """Answers when it is told to; remembers who came, and how many were there at once."""
+    """Answers once so many were there at once; remembers who came, and how many were there."""
 
-    def __init__(self) -> None:
+    def __init__(self, together: int = 1) -> None:
         super().__init__({"*": "fine"})
         self.most: Counter[str] = Counter()
         self.sessions: list[str | None] = []
+        self.ready = threading.Event()
+        """They are let go: the first wait for it."""
+        self._together = together
         self._inside: Counter[str] = Counter()
         self._lock = threading.Lock()
 
     def call(self, attempt: Attempt) -> Outcome:
         self._enter(attempt)
         try:
-            threading.Event().wait(0.005)
+            assert self.ready.wait(60)
+            threading.Event().wait(0.005)  # one too many would be seen
             return super().call(attempt)
         finally:
             self._leave(attempt)
@@ -55,6 +59,7 @@ class Crowd(ScriptedBackend):
     async def acall(self, attempt: Attempt) -> Outcome:
         self._enter(attempt)
         try:
+            await until(self.ready.is_set)
             await asyncio.sleep(0.005)
             return await super().acall(attempt)
         finally:
@@ -66,6 +71,8 @@ class Crowd(ScriptedBackend):
             self._inside[name] += 1
             self.most[name] = max(self.most[name], self._inside[name])
             self.sessions.append(attempt.task.session)
+            if self._together and self._inside.total() >= self._together:
+                self.ready.set()
 
     def _leave(self, attempt: Attempt) -> None:
         with self._lock:
@@ -104,7 +111,7 @@ Run = Callable[[Router, Sequence[str | None]], None]
 @at_once
 @pytest.mark.parametrize("places", [1, 2])
 def test_no_more_calls_than_places_are_under_way(run: Run, places: int) -> None:
-    backend = Crowd()
+    backend = Crowd(together=places)
     made = router(backend, [model("a", concurrency=places)])
     run(made, [None] * 20)
     assert (backend.most, len(backend.asked)) == ({"a": places}, 20)
@@ -113,7 +120,7 @@ def test_no_more_calls_than_places_are_under_way(run: Run, places: int) -> None:
 
 @at_once
 def test_calls_spread_over_a_tier_before_any_waits_and_none_goes_up(run: Run) -> None:
-    backend = Crowd()
+    backend = Crowd(together=3)
     made = router(backend, [model("a", concurrency=1), model("b", concurrency=2)], [model("dear")])
     run(made, [None] * 20)
     assert backend.most == {"a": 1, "b": 2}
@@ -187,10 +194,33 @@ def test_the_error_names_the_setting_and_what_is_ahead() -> None:
 # Fairness.
 
 
+class Lined(MemoryState):
+    """Says when so many calls wait in line."""
+
+    def __init__(self, calls: int, full: threading.Event) -> None:
+        super().__init__()
+        self._calls = calls
+        self._full = full
+        self._waiting: set[str] = set()
+
+    def pause(self, call_id: str, seconds: float, *, most: float) -> None:
+        self._waits(call_id)
+        super().pause(call_id, seconds, most=most)
+
+    async def apause(self, call_id: str, seconds: float, *, most: float) -> None:
+        self._waits(call_id)
+        await super().apause(call_id, seconds, most=most)
+
+    def _waits(self, call_id: str) -> None:
+        self._waiting.add(call_id)
+        if len(self._waiting) == self._calls:
+            self._full.set()
+
+
 @at_once
 def test_one_call_of_a_session_does_not_wait_for_all_of_another(run: Run) -> None:
-    backend = Crowd()
-    made = router(backend, [model("a", concurrency=1)])
+    backend = Crowd(together=0)
+    made = router(backend, [model("a", concurrency=1)], state=Lined(30, backend.ready))
     run(made, [*["many"] * 30, "one"])
     assert backend.sessions.index("one") < 15, "it came when all others were there, and waited for one of them"
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tierwise import Budget, Cascade, CircuitBreaker, Fleet, ModelSpec, Price, Retry, Router, Single, Task, Tier, Vote
+from tierwise.attempt import Attempt, Outcome
 from tierwise.errors import (
     AllModelsFailedError,
     AuthenticationError,
@@ -23,7 +24,6 @@ from tierwise.errors import (
     StreamBrokenError,
     UnavailableError,
 )
-from tierwise.flow import Attempt, Outcome
 from tierwise.ids import new_id
 from tierwise.limits.retry import Retries
 from tierwise.testing import ScriptedBackend, Stream

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from redis import Redis
 from tierwise import Budget, CircuitBreaker, Fleet, ModelSpec, Outcome, Price, RateLimit, Router, Single, Tier, Usage
+from tierwise.attempt import Attempt
 from tierwise.backends import Backend
 from tierwise.errors import AllModelsFailedError, UnavailableError
-from tierwise.flow import Attempt
 from tierwise.ids import new_id
 from tierwise.state import RedisState
 

@@ -10,8 +10,8 @@ from decimal import Decimal
 from typing import Any, cast
 
 from tierwise import Budget, Fleet, ModelSpec, Price, Router, Single, Task, Tier, Usage, Vote
+from tierwise.attempt import Attempt, Outcome
 from tierwise.errors import BudgetExceededError
-from tierwise.flow import Attempt, Outcome
 from tierwise.limits import Amount
 from tierwise.limits.enclosing import enclosing
 from tierwise.state import MemoryState

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
+from tierwise.attempt import Attempt, Outcome
 from tierwise.context import Context, Decision
 from tierwise.fleet import Fleet, Tier
-from tierwise.flow import Attempt, Outcome
 from tierwise.policies import Policy
 from tierwise.state import MemoryState
 from tierwise.task import Task

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 from tierwise import Always, Fleet, ModelSpec, Router, Tier
+from tierwise.attempt import Attempt
 from tierwise.errors import ConfigError, UnavailableError
-from tierwise.flow import Attempt
+from tierwise.messages import Message, Tool
 from tierwise.policies import Classifier
-from tierwise.task import Message, Task, Tool
+from tierwise.task import Task
 
 
 def label(name: Any) -> Callable[[Attempt], Any]:

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from tierwise import Fleet, Tier
 from tierwise.context import Context
 from tierwise.errors import ConfigError
+from tierwise.messages import Message
 from tierwise.policies import Complexity
 from tierwise.state import MemoryState
-from tierwise.task import Message, Task
+from tierwise.task import Task
 
 INVOLVED = (
     "Compare both designs, then prove why the first must never deadlock unless a lock is held; finally refactor "

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from tierwise.messages import Message, Tool, ToolCall
 from tierwise.policies import Rule, default_policy
-from tierwise.task import Message, Task, Tool, ToolCall
+from tierwise.task import Task
 
 
 def test_stakes_come_before_failures_and_these_before_the_job(bench: Any) -> None:

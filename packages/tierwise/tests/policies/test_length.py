@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 from tierwise import Fleet, ModelSpec, Router, Tier
+from tierwise.attempt import Attempt
 from tierwise.errors import ConfigError
-from tierwise.flow import Attempt
 from tierwise.policies import LongerThan
 from tierwise.task import Task
 

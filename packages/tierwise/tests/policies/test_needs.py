@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from tierwise import Fleet, ModelSpec, Tier
 from tierwise.fleet import Capability
+from tierwise.messages import Message, Tool
 from tierwise.policies import Needs
-from tierwise.task import Message, Task, Tool
+from tierwise.task import Task
 
 PICTURE = [Message("user", "What is this?", images=("aGk=",))]
 SCHEMA = {"type": "object"}

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 from tierwise import Always, CircuitBreaker, Fleet, ModelSpec, Price, Router, Rule, Single, Tier
+from tierwise.attempt import Attempt
 from tierwise.context import Decision
 from tierwise.errors import ConfigError
-from tierwise.flow import Attempt
 from tierwise.policies import Cheapest, Classifier, Fastest
 from tierwise.state import Observed
 from tierwise.task import Task

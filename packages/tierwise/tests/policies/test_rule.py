@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from tierwise import Rule
 from tierwise.errors import ConfigError
-from tierwise.task import Message, Task
+from tierwise.messages import Message
+from tierwise.task import Task
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 from tierwise import Always, Cascade, Fleet, ModelSpec, Price, Router, Rule, Tier
+from tierwise.attempt import Attempt, Outcome
 from tierwise.errors import ConfigError
-from tierwise.flow import Attempt, Outcome
 from tierwise.policies import Classifier, SessionAffinity
 from tierwise.task import Task
 

@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tierwise import ActStep, Always, Cascade, Fleet, Router, SessionAffinity, Stalled, Tier
+from tierwise.attempt import Attempt, Outcome
 from tierwise.context import Context, Decision
 from tierwise.errors import ConfigError
-from tierwise.flow import Attempt, Outcome
+from tierwise.messages import Message, Tool, ToolCall
 from tierwise.policies import Classifier, Policy, default_policy
 from tierwise.state import MemoryState
-from tierwise.task import Message, Task, Tool, ToolCall
+from tierwise.task import Task
 
 USER = Message("user", "Find it.")
 TOOLS = [Tool("look"), Tool("poll")]

@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 from tierwise import ActStep, AfterError, Always, HighStakes, JobTable, PlanStep, Router, SessionAffinity
+from tierwise.attempt import Attempt
 from tierwise.errors import ConfigError
-from tierwise.flow import Attempt
+from tierwise.messages import Message, Tool, ToolCall
 from tierwise.policies import Classifier
 from tierwise.strategies import act_only
-from tierwise.task import Message, Task, Tool, ToolCall
+from tierwise.task import Task
 
 USER = Message("user", "q")
 CALLS = Message("assistant", tool_calls=(ToolCall("a", id="1"), ToolCall("b", id="2")))

@@ -1,7 +1,8 @@
 """A program that spends from a budget as fast as it can, or holds on to what it has until it is killed.
 
 Its only argument is JSON: `store` and `prefix` say where the state is, `claim` what is asked for, `do` what is done. It
-says "ready", waits for a line, and at its end says how many calls were granted, and how many of them were probes.
+says "ready", waits for a line, and at its end says how many calls were granted, how many of them were probes, and the
+most that was spent and set aside when one was granted.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ import time
 from typing import Any
 
 from tierwise.ids import new_id
-from tierwise.state import Circuit, Denied, Granted, Spend, State
+from tierwise.state import Balance, Circuit, Denied, Granted, Spend, State
 from tierwise.state.redis import RedisState
 from tierwise.state.sqlite import SQLiteState
 
@@ -22,19 +23,29 @@ def opened(store: str, prefix: str) -> Any:
     return RedisState(store, prefix=prefix, wait=60) if "://" in store else SQLiteState(store, wait=60)
 
 
-def half_in_threads_half_in_tasks(state: State, claim: Spend | Circuit, calls: int) -> list[Granted | Denied]:
+def half_in_threads_half_in_tasks(
+    state: State, claim: Spend | Circuit, calls: int
+) -> tuple[list[Granted | Denied], list[int]]:
+    """What each call was told, and what the account held whenever one was granted."""
     said: list[Granted | Denied] = []
+    held = [0]
+
+    def took(answer: Granted | Denied, balance: Balance) -> None:
+        said.append(answer)
+        held.append(balance.spent + balance.reserved)
 
     def one_by_one() -> None:
         for _ in range(calls // 20):
             call_id = new_id()
-            said.append(state.reserve(call_id, [claim], lease=60))
+            answer = state.reserve(call_id, [claim], lease=600)
+            took(answer, state.balance(claim.key) if isinstance(answer, Granted) else Balance())
             if isinstance(claim, Spend):
                 state.settle(call_id, [claim], [claim.amount])
 
     async def one() -> None:
         call_id = new_id()
-        said.append(await state.areserve(call_id, [claim], lease=60))
+        answer = await state.areserve(call_id, [claim], lease=600)
+        took(answer, await state.abalance(claim.key) if isinstance(answer, Granted) else Balance())
         if isinstance(claim, Spend):
             await state.asettle(call_id, [claim], [claim.amount])
 
@@ -47,7 +58,7 @@ def half_in_threads_half_in_tasks(state: State, claim: Spend | Circuit, calls: i
     asyncio.run(side_by_side())
     for thread in threads:
         thread.join()
-    return said
+    return said, held
 
 
 def main(store: str, prefix: str, claim: dict[str, Any], do: str, calls: int, lease: float) -> None:
@@ -60,8 +71,9 @@ def main(store: str, prefix: str, claim: dict[str, Any], do: str, calls: int, le
                 assert isinstance(state.reserve(new_id(), [wanted], lease=lease), Granted)
             print("holding", flush=True)
             time.sleep(600)
-        granted = [said for said in half_in_threads_half_in_tasks(state, wanted, calls) if isinstance(said, Granted)]
-        print(json.dumps([len(granted), sum(one.probe for one in granted)]), flush=True)
+        said, held = half_in_threads_half_in_tasks(state, wanted, calls)
+        granted = [one for one in said if isinstance(one, Granted)]
+        print(json.dumps([len(granted), sum(one.probe for one in granted), max(held)]), flush=True)
 
 
 if __name__ == "__main__":

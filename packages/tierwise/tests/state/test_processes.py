@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from tierwise.ids import new_id
-from tierwise.state import Circuit, Denied, Granted, Signal, Spend, State
+from tierwise.state import Circuit, Granted, Signal, Spend, State
 from tierwise.state.redis import RedisState
 from tierwise.state.sqlite import SQLiteState
 from tierwise.testing.conformance.state.suite import refused, reserved
@@ -78,24 +78,19 @@ def test_a_thousand_calls_of_four_processes_never_pass_a_budget_of_a_hundred(sto
     claim = Spend(f"budget {new_id()}", cap=100, amount=1)
     state = store.state
     with ExitStack() as stack:
-        doomed = stack.enter_context(store.program(claim, "hold", calls=7, lease=3.0))
+        doomed = stack.enter_context(store.program(claim, "hold", calls=7, lease=1.0))
         go(doomed)
         assert line(doomed) == "holding"
         doomed.kill()
         programs = [stack.enter_context(store.program(claim, "spend", calls=250)) for _ in range(4)]
         go(*programs)
-        highest = readings = 0
-        while any(running.poll() is None for running in programs):
-            balance = state.balance(claim.key)
-            highest = max(highest, balance.spent + balance.reserved)
-            readings += 1
-        granted = sum(json.loads(line(running))[0] for running in programs)
-    assert highest <= 100
-    assert readings > 10
+        said = [json.loads(line(running)) for running in programs]
+    granted = sum(count for count, _, _ in said)
+    assert 0 < max(highest for _, _, highest in said) <= 100
     assert soon(lambda: state.balance(claim.key).reserved == 0)  # what the killed one held has lapsed
     left = 100 - state.balance(claim.key).spent
     assert granted == 100 - left
-    assert left in (0, 7)
+    assert 0 <= left <= 7, "what lapsed before the end could be spent"
     for _ in range(left):
         reserved(state, claim)
     refused(state, claim)
@@ -116,14 +111,16 @@ def test_at_half_open_four_processes_send_one_probe_and_the_next_if_it_dies(stor
         programs = [stack.enter_context(store.program(claim, "probe", calls=100)) for _ in range(4)]
         go(*programs)
         said = [json.loads(line(running)) for running in programs]
-    assert [sum(counts) for counts in zip(*said, strict=True)] == [1, 1]
+    assert [sum(counts) for counts in zip(*said, strict=True)][:2] == [1, 1]
 
     claim = Circuit(f"circuit {new_id()}", failures=1, cooldown=0.05, longest=0.05)
     opened()
-    with store.program(claim, "hold", calls=1, lease=2.0) as doomed:
+    lease = 1.0
+    with store.program(claim, "hold", calls=1, lease=lease) as doomed:
+        began = time.monotonic()
         go(doomed)
         assert line(doomed) == "holding"
         doomed.kill()
-        assert isinstance(state.reserve(new_id(), [claim], lease=60), Denied)
-        assert soon(lambda: state.reserve("the next", [claim], lease=60) == Granted(0, probe=True))
+        assert soon(lambda: state.reserve("the next", [claim], lease=600) == Granted(0, probe=True))
+        assert time.monotonic() - began >= lease, "nobody was let through before"
         refused(state, claim)

@@ -144,7 +144,7 @@ def test_each_operation_is_one_round_trip(state: RedisState, client: Any, prefix
 
 
 def test_policies_ask_no_more_than_once_in_a_while(tierwise_redis: str, prefix: str, client: Any) -> None:
-    with RedisState(tierwise_redis, prefix=prefix, fresh=60) as state:
+    with RedisState(tierwise_redis, prefix=prefix, fresh=60, wait=60, brief=60) as state:
         state.keep_session("user", "small", 7)
         state.latency("a:m")
         before = client.info("commandstats")["cmdstat_evalsha"]["calls"]
@@ -177,7 +177,7 @@ def test_every_event_loop_has_its_own_connections_and_closes_them(state: RedisSt
     for thread in threads:
         thread.join()
     assert sum(granted) == 40
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while len(client.client_list()) > before and time.monotonic() < deadline:
         time.sleep(0.01)
     assert len(client.client_list()) <= before
@@ -192,7 +192,7 @@ async def test_it_can_be_closed_within_a_loop(tierwise_redis: str) -> None:
 
 
 async def test_a_server_that_is_lost_is_an_error_and_comes_back(caplog: pytest.LogCaptureFixture) -> None:
-    with lent() as server, RedisState(server.url, fresh=0, wait=0.5) as state:
+    with lent() as server, RedisState(server.url, fresh=0, wait=60) as state:
         state.keep_session("user", "small", 1)
         reserved(state, CLAIM)
         assert await state.abalance("account") == Balance(0, 60)
@@ -213,12 +213,15 @@ async def test_a_server_that_is_lost_is_an_error_and_comes_back(caplog: pytest.L
 
 
 def test_a_server_that_falls_silent_is_left_in_its_time(tierwise_redis: str, client: Any) -> None:
-    with RedisState(tierwise_redis, prefix=new_id(), wait=0.1) as state:
+    with RedisState(tierwise_redis, prefix=new_id(), wait=1.0) as state:
         reserved(state, CLAIM)
-        client.client_pause(500)
-        with pytest.raises(StateError, match=r"[Tt]imeout"):
-            reserved(state, CLAIM)
-        client.client_unpause()
+        # Only scripts and what writes are held up: so the pause can be ended, whenever that is.
+        client.client_pause(600_000, all=False)
+        try:
+            with pytest.raises(StateError, match=r"[Tt]imeout"):
+                reserved(state, CLAIM)
+        finally:
+            client.client_unpause()
         assert state.balance("account").reserved >= 60
 
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from tierwise.attempt import Attempt, Outcome
 from tierwise.context import Context, Decision
 from tierwise.errors import UnavailableError
 from tierwise.fleet import Fleet, ModelSpec, Tier
-from tierwise.flow import Attempt, Flow, Judged, Note, Outcome, Stated
+from tierwise.flow import Flow, Judged, Note, Stated
 from tierwise.state import MemoryState
 from tierwise.strategies import Strategy
 from tierwise.task import Task

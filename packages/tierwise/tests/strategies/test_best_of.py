@@ -3,11 +3,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tierwise.attempt import Attempt, Outcome, Show
 from tierwise.errors import AllModelsFailedError, ConfigError
 from tierwise.fleet import Fleet, ModelSpec, Tier
-from tierwise.flow import Attempt, Outcome, Show, Verdict
+from tierwise.messages import ToolCall
 from tierwise.strategies import BestOf, Single
-from tierwise.task import Task, ToolCall
+from tierwise.task import Task
+from tierwise.verdict import Verdict
 from tierwise.verifiers import Judge, ValidOutput
 
 from .conftest import DOWN, Bench

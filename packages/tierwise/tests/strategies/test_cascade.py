@@ -3,10 +3,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tierwise.attempt import Outcome, Prefix, Show
 from tierwise.errors import AllModelsFailedError
-from tierwise.flow import Moved, Outcome, Prefix, Show, Verdict
+from tierwise.flow import Moved
 from tierwise.strategies import BestOf, Cascade, Single, Vote, act_only, prefix_logprob
 from tierwise.task import Task
+from tierwise.verdict import Verdict
 from tierwise.verifiers import NotEmpty
 
 from .conftest import DOWN, Bench, Ran, no, yes

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import pytest
+from tierwise.attempt import Show
 from tierwise.errors import AllModelsFailedError, TrustError
 from tierwise.fleet import Fleet, ModelSpec, Tier
-from tierwise.flow import Show, Stated
+from tierwise.flow import Stated
 from tierwise.router import Router
 from tierwise.strategies import Observe
 from tierwise.task import Task

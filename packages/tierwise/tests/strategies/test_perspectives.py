@@ -4,10 +4,11 @@ import json
 from typing import Any
 
 import pytest
+from tierwise.attempt import Show
 from tierwise.errors import AllModelsFailedError, ConfigError, TrustError
-from tierwise.flow import Show
+from tierwise.messages import Message, ToolCall
 from tierwise.strategies import Cascade, Perspectives, Single, Vote
-from tierwise.task import Message, Task, ToolCall
+from tierwise.task import Task
 
 from .conftest import DOWN, Bench, Ran, yes
 

@@ -3,8 +3,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tierwise.attempt import Attempt, Show
 from tierwise.errors import ConfigError, TrustError
-from tierwise.flow import Attempt, Judged, Show
+from tierwise.flow import Judged
 from tierwise.strategies import Cascade, Sandwich, Single
 from tierwise.task import Task
 

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import pytest
+from tierwise.attempt import Show
 from tierwise.context import Decision
 from tierwise.errors import ConfigError
-from tierwise.flow import Decided, Show
+from tierwise.flow import Decided
 from tierwise.policies import Rule
 from tierwise.strategies import Cascade, Specialists
 from tierwise.task import Task

@@ -3,10 +3,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tierwise.attempt import Outcome, Show
 from tierwise.errors import AllModelsFailedError, ConfigError, TrustError
-from tierwise.flow import Outcome, Show, Stated
+from tierwise.flow import Stated
+from tierwise.messages import ToolCall
 from tierwise.strategies import Cascade, Single, Vote
-from tierwise.task import Task, ToolCall
+from tierwise.task import Task
 
 from .conftest import DOWN, Bench, Ran
 

@@ -140,8 +140,7 @@ def test_a_silent_server(provider: LoopbackProvider) -> None:
     provider.on("small", Reply(stall=True))
     with closing(ollama.Client(host=provider.url, timeout=0.05)) as hasty, pytest.raises(httpx.ReadTimeout):
         ask(hasty)
-    provider.wait_idle()
-    assert provider.calls[0].client_closed
+    provider.wait_until(lambda: [call.client_closed for call in provider.calls] == [True])
 
 
 def test_a_consumer_that_stops_early(provider: LoopbackProvider, client: ollama.Client) -> None:

@@ -147,8 +147,7 @@ def test_a_silent_server(provider: LoopbackProvider, client: openai.OpenAI) -> N
     provider.on("small", Reply(stall=True))
     with pytest.raises(openai.APITimeoutError):
         ask(client.with_options(timeout=0.05))
-    provider.wait_idle()
-    assert provider.calls[0].client_closed
+    provider.wait_until(lambda: [call.client_closed for call in provider.calls] == [True])
 
 
 def test_a_consumer_that_stops_early(provider: LoopbackProvider, client: openai.OpenAI) -> None:

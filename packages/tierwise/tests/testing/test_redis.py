@@ -9,22 +9,26 @@ from pathlib import Path
 
 import pytest
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as Lost
+from redis.retry import Retry
 from tierwise.errors import ConfigError
 from tierwise.testing.redis import RedisServer
+
+ONCE = Retry(NoBackoff(), 0)
 
 
 def test_it_comes_empty_and_goes(tierwise_redis: str) -> None:
     with RedisServer() as server:
         assert server.url != tierwise_redis
-        with Redis(port=server.port) as client:
+        with Redis(port=server.port, retry=ONCE) as client:
             client.set("a", "b")
             server.stop()
             with pytest.raises(Lost):
                 client.get("a")
             server.start()
             assert client.get("a") is None
-    with pytest.raises(Lost), Redis(port=server.port) as client:
+    with pytest.raises(Lost), Redis(port=server.port, retry=ONCE) as client:
         client.get("a")
 
 

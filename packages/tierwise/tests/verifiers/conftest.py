@@ -4,11 +4,13 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
+from tierwise.attempt import Attempt, Outcome
 from tierwise.context import Context
 from tierwise.fleet import Fleet, ModelSpec, Tier
-from tierwise.flow import Attempt, Flow, Outcome, Verdict
+from tierwise.flow import Flow
 from tierwise.state import MemoryState
 from tierwise.task import Task
+from tierwise.verdict import Verdict
 from tierwise.verifiers import Verifier
 
 

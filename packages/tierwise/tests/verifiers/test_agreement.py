@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 from tierwise import Cascade, Router
+from tierwise.attempt import Attempt, Outcome
 from tierwise.errors import ConfigError, UnavailableError, UnknownNameError
 from tierwise.fleet import Fleet, ModelSpec, Tier
-from tierwise.flow import Attempt, Outcome
-from tierwise.task import Task, Tool, ToolCall
+from tierwise.messages import Tool, ToolCall
+from tierwise.task import Task
 from tierwise.verifiers import Agreement, last_number
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}}}

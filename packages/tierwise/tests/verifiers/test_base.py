@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tierwise.attempt import Outcome
 from tierwise.errors import ConfigError
-from tierwise.flow import Outcome, Verdict
 from tierwise.task import Task
+from tierwise.verdict import Verdict
 from tierwise.verifiers import Expense, Verifier, as_verifier
 
 KINDS = ["accept", "accept!", "reject", "reject!", "abstain"]

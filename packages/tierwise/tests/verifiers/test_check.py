@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 from tierwise import Cascade, Router
+from tierwise.attempt import Attempt, Outcome
 from tierwise.errors import ConfigError
-from tierwise.flow import Attempt, Outcome, Verdict
-from tierwise.task import Task, ToolCall
+from tierwise.messages import ToolCall
+from tierwise.task import Task
+from tierwise.verdict import Verdict
 from tierwise.verifiers import Check, ValidOutput
 from tierwise.verifiers.command import run_command
 

@@ -4,8 +4,8 @@ import sys
 from typing import Any
 
 import pytest
+from tierwise.attempt import Attempt
 from tierwise.context import Context
-from tierwise.flow import Attempt
 from tierwise.state import MemoryState
 from tierwise.verifiers import Agreement, Check, Judge, Verifier
 

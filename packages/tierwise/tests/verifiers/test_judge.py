@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 from tierwise import Cascade, Router
+from tierwise.attempt import Attempt
 from tierwise.errors import ConfigError, UnavailableError
 from tierwise.fleet import Fleet, ModelSpec, Tier
-from tierwise.flow import Attempt
-from tierwise.task import Message, Task, ToolCall
+from tierwise.messages import Message, ToolCall
+from tierwise.task import Task
 from tierwise.verifiers import Judge
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tierwise import Cascade, Fleet, ModelSpec, Router, Task, Tier
+from tierwise.attempt import Attempt, Outcome
 from tierwise.errors import ConfigError
-from tierwise.flow import Attempt, Outcome
 from tierwise.verifiers import Judge, Logprob
 
 

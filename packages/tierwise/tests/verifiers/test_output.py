@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 from tierwise import Always, Router, Single
+from tierwise.attempt import Attempt, Outcome
 from tierwise.errors import ConfigError
-from tierwise.flow import Attempt, Outcome, Verdict
-from tierwise.task import Task, Tool, ToolCall
+from tierwise.messages import Tool, ToolCall
+from tierwise.task import Task
+from tierwise.verdict import Verdict
 from tierwise.verifiers import ValidOutput, ValidToolCalls
 
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tierwise.task import ToolCall
+from tierwise.messages import ToolCall
 from tierwise.verifiers import NotEmpty, NotRefusal
 
 

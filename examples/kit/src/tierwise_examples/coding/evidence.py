@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from tierwise.attempt import Outcome
 from tierwise.context import Context
-from tierwise.flow import Flow, Outcome, Verdict
+from tierwise.flow import Flow
 from tierwise.task import Task
+from tierwise.verdict import Verdict
 from tierwise.verifiers import Check, Verifier, as_verifier, free_verifier
 
 from tierwise_examples.coding.prompts import Plan

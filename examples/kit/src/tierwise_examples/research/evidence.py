@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tierwise import Task, Verdict
-from tierwise.flow import Outcome
+from tierwise.attempt import Outcome
 from tierwise.verifiers import Verifier
 
 from tierwise_examples.research import prompts

@@ -7,11 +7,11 @@ from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, aclosing, closing
 from typing import Any
 
+from tierwise.attempt import Attempt, Chunk, Outcome
 from tierwise.backends.local import is_loopback
 from tierwise.errors import BackendError
 from tierwise.fleet.model import ModelSpec
 from tierwise.fleet.price import Price
-from tierwise.flow import Attempt, Chunk, Outcome
 from tierwise.task import Trust
 
 __all__ = ["Backend", "replay"]

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from contextvars import copy_context
 from typing import Any, TypeAlias, cast
 
+from tierwise.attempt import Attempt, Outcome
 from tierwise.backends.base import Backend
 from tierwise.errors import BackendError, ConfigError
 from tierwise.fleet.model import ModelSpec
 from tierwise.fleet.price import Price
-from tierwise.flow import Attempt, Outcome
 from tierwise.task import Trust
 
 __all__ = ["FunctionBackend"]

@@ -14,7 +14,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from tierwise.task import Message, ToolCall
+from tierwise.messages import Message, ToolCall
 
 __all__ = ["portable"]
 

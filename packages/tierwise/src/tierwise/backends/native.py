@@ -14,7 +14,8 @@ from tierwise.errors import ConfigError, UnknownNameError
 from tierwise.fleet.fleet import Fleet
 from tierwise.fleet.model import ModelSpec
 from tierwise.fleet.price import FREE, Price
-from tierwise.task import Message, Trust
+from tierwise.messages import Message
+from tierwise.task import Trust
 
 __all__ = ["NativeBackend", "native_models", "ported"]
 

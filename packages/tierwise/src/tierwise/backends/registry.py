@@ -8,13 +8,13 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from tierwise.attempt import WORK, Attempt
 from tierwise.backends.base import Backend
 from tierwise.backends.function import FunctionBackend
 from tierwise.backends.work import WorkBackend
 from tierwise.errors import ConfigError, MissingExtraError, UnknownNameError
 from tierwise.fleet.fleet import Fleet
 from tierwise.fleet.model import ModelSpec
-from tierwise.flow import WORK, Attempt
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint

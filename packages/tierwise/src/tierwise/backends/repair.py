@@ -22,9 +22,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NoReturn, cast
 
-from tierwise.flow import Outcome
+from tierwise.attempt import Outcome
 from tierwise.ids import new_id
-from tierwise.task import Tool, ToolCall
+from tierwise.messages import Tool, ToolCall
 
 __all__ = ["repair_tool_calls", "repaired"]
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from tierwise.attempt import Attempt, Outcome
 from tierwise.backends.base import Backend
 from tierwise.fleet.model import ModelSpec
 from tierwise.fleet.price import FREE, Price
-from tierwise.flow import Attempt, Outcome
 from tierwise.task import Trust
 
 __all__ = ["WorkBackend"]

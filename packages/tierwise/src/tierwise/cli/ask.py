@@ -22,10 +22,11 @@ from tierwise.cli.settings import ConfigPath, read
 from tierwise.context import Decision
 from tierwise.errors import ConfigError, RunError
 from tierwise.ledger.receipt import Receipt
+from tierwise.messages import Message, Stakes
 from tierwise.policies.base import Always
 from tierwise.reply import Reply
 from tierwise.router import Router
-from tierwise.task import Message, Stakes, Task, Trust
+from tierwise.task import Task, Trust
 
 __all__ = ["ask"]
 

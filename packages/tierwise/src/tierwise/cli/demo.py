@@ -11,19 +11,20 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tierwise.attempt import Outcome
 from tierwise.backends.registry import installed
 from tierwise.errors import ConfigError, RunError
 from tierwise.fleet.discovery import by_size, discover
 from tierwise.fleet.fleet import Fleet, Tier
 from tierwise.fleet.model import ModelSpec
 from tierwise.fleet.pricing import Pricing
-from tierwise.flow import Outcome
 from tierwise.ledger.receipt import Receipt
 from tierwise.ledger.rows import Row
+from tierwise.messages import Tool
 from tierwise.reply import Reply
 from tierwise.router import Router
 from tierwise.strategies import Cascade, Strategy, Vote
-from tierwise.task import Task, Tool
+from tierwise.task import Task
 from tierwise.verifiers import ValidOutput, default_verifier
 
 if TYPE_CHECKING:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from tierwise.messages import Message
 from tierwise.schema import as_json_schema
-from tierwise.task import Message, Task
+from tierwise.task import Task
 
 __all__ = ["fingerprint"]
 

@@ -8,17 +8,20 @@ from dataclasses import asdict, dataclass, fields
 from decimal import Decimal
 from typing import Any
 
+from tierwise.attempt import Attempt, Outcome
 from tierwise.context import Decision
 from tierwise.errors import UnknownNameError
 from tierwise.fleet.fleet import Fleet
 from tierwise.fleet.model import ModelSpec
 from tierwise.fleet.price import Usage
-from tierwise.flow import Attempt, Outcome, Stated, Verdict
+from tierwise.flow import Stated
 from tierwise.ledger.receipt import Receipt
 from tierwise.ledger.rows import Row
+from tierwise.messages import ToolCall
 from tierwise.reply import Reply
 from tierwise.schema import parse_output
-from tierwise.task import Task, ToolCall
+from tierwise.task import Task
+from tierwise.verdict import Verdict
 
 __all__ = ["Again", "packed"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
-from tierwise.flow import Outcome
+from tierwise.attempt import Outcome
 from tierwise.ledger.rows import Row
 from tierwise.task import Task
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 
+from tierwise.attempt import Outcome
 from tierwise.errors import ConfigError
-from tierwise.flow import Outcome
 from tierwise.ledger.rows import Row
 from tierwise.task import Task
 

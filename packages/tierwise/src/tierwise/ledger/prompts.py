@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from tierwise.errors import LedgerError
-from tierwise.task import Message, Task
+from tierwise.messages import Message
+from tierwise.task import Task
 
 __all__ = ["KEY_VARIABLE", "Prompts", "load_key"]
 

@@ -7,9 +7,9 @@ from dataclasses import KW_ONLY, dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Literal
 
+from tierwise.attempt import Purpose
 from tierwise.fleet.model import ModelSpec
 from tierwise.fleet.pricing import Pricing
-from tierwise.flow import Purpose
 from tierwise.ledger.rows import Row
 
 if TYPE_CHECKING:

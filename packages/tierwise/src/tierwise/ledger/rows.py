@@ -6,8 +6,8 @@ from dataclasses import KW_ONLY, dataclass
 from decimal import Decimal
 from typing import Literal, TypeAlias
 
+from tierwise.attempt import Purpose
 from tierwise.fleet.price import Usage
-from tierwise.flow import Purpose
 from tierwise.values import evolve, quick
 
 __all__ = ["CallState", "Row"]

@@ -10,9 +10,9 @@ from decimal import Decimal
 from typing import Any
 
 from tierwise import database
+from tierwise.attempt import Outcome
 from tierwise.errors import LedgerError
 from tierwise.fleet.price import Usage
-from tierwise.flow import Outcome
 from tierwise.ledger.rows import Row
 
 __all__ = ["DELETE", "FORGET", "MIGRATIONS", "UPSERT", "Entry", "entry", "is_current", "migrate", "values"]

@@ -12,8 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
+from tierwise.attempt import Outcome
 from tierwise.errors import ConfigError, LedgerError
-from tierwise.flow import Outcome
 from tierwise.ledger.database import cause, explained
 from tierwise.ledger.reading import Moment, SQLiteReader, timestamp
 from tierwise.ledger.rows import Row

@@ -12,9 +12,9 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
+from tierwise.attempt import Outcome
 from tierwise.database import survives_forks
 from tierwise.errors import LedgerError
-from tierwise.flow import Outcome
 from tierwise.ledger.database import connect, explained, transaction
 from tierwise.ledger.processes import this_process
 from tierwise.ledger.prompts import Prompts, load_key

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tierwise.attempt import Attempt, Outcome
 from tierwise.errors import ConfigError, LimitError
 from tierwise.fleet.pricing import Pricing
-from tierwise.flow import Attempt, Outcome
 from tierwise.state import Claim, Denied, Taken
 
 if TYPE_CHECKING:

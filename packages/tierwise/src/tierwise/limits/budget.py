@@ -8,9 +8,9 @@ from decimal import Decimal, InvalidOperation
 from math import inf
 from typing import Any, Literal, TypeAlias, cast, get_args
 
+from tierwise.attempt import Outcome, Purpose
 from tierwise.errors import BudgetExceededError, ConfigError
 from tierwise.fleet.price import Price, Usage
-from tierwise.flow import Outcome, Purpose
 from tierwise.limits.base import LEAST_OUTPUT, Call, Limit
 from tierwise.limits.estimate import Estimate, Rates, as_usd, checked, cost, nano, rates
 from tierwise.limits.tokens import used

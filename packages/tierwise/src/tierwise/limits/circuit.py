@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, get_args
 
+from tierwise.attempt import INTERRUPTED, Outcome
 from tierwise.errors import (
     AuthenticationError,
     BackendError,
@@ -17,7 +18,6 @@ from tierwise.errors import (
     UnavailableError,
 )
 from tierwise.figures import check_figure
-from tierwise.flow import INTERRUPTED, Outcome
 from tierwise.ids import fraction, new_id
 from tierwise.limits.base import Call, Limit
 from tierwise.state import Circuit, Claim, Denied, Health, Signal, Taken

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+from tierwise.attempt import Outcome
 from tierwise.errors import ConfigError, RateLimitedError
 from tierwise.figures import check_figure
 from tierwise.fleet.model import ModelSpec
-from tierwise.flow import Outcome
 from tierwise.limits.base import MOST_OUTPUT, Call, Limit
 from tierwise.limits.implied import SETTINGS
 from tierwise.limits.tokens import used

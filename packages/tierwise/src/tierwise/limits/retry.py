@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import KW_ONLY, dataclass
 
+from tierwise.attempt import Outcome
 from tierwise.errors import (
     BackendError,
     BadResponseError,
@@ -14,7 +15,6 @@ from tierwise.errors import (
     UnavailableError,
 )
 from tierwise.figures import check_figure
-from tierwise.flow import Outcome
 from tierwise.ids import fraction
 
 __all__ = ["Retries", "Retry"]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from tierwise.attempt import Outcome
 from tierwise.fleet.price import Usage
-from tierwise.flow import Outcome
 from tierwise.task import CHARS_PER_TOKEN, Task
 from tierwise.values import evolve
 

@@ -7,15 +7,17 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from tierwise.attempt import Attempt
 from tierwise.context import Context, Decision
 from tierwise.errors import ConfigError, RoutingError
 from tierwise.fleet.model import ModelSpec
-from tierwise.flow import Attempt, Flow, call
+from tierwise.flow import Flow, call
+from tierwise.messages import Message
 from tierwise.policies.base import Policy
 from tierwise.policies.window import window
 from tierwise.quoting import enclosed
 from tierwise.schema import parse_output
-from tierwise.task import Message, Task
+from tierwise.task import Task
 
 __all__ = ["Classifier"]
 

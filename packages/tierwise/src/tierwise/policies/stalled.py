@@ -8,9 +8,10 @@ from typing import TypeAlias
 from tierwise.context import Context, Decision
 from tierwise.errors import ConfigError
 from tierwise.flow import Flow
+from tierwise.messages import Message, ToolCall
 from tierwise.policies.base import Policy, PolicyLike, as_policy
 from tierwise.policies.session import SessionAffinity
-from tierwise.task import Message, Task, ToolCall
+from tierwise.task import Task
 
 __all__ = ["Stalled"]
 

@@ -9,8 +9,9 @@ from functools import lru_cache
 from tierwise.context import Context, Decision
 from tierwise.flow import Flow
 from tierwise.gates import act_only
+from tierwise.messages import Message
 from tierwise.policies.base import Policy, PolicyLike, as_policy
-from tierwise.task import Message, Task
+from tierwise.task import Task
 
 __all__ = ["ActStep", "AfterError", "HighStakes", "PlanStep"]
 

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeAlias, cast
 
+from tierwise.attempt import Attempt, Gate, Outcome, Prefix, Purpose, Show
 from tierwise.context import Context
 from tierwise.errors import (
     AllModelsFailedError,
@@ -18,24 +19,10 @@ from tierwise.errors import (
 )
 from tierwise.fleet.fleet import Tier
 from tierwise.fleet.model import ModelSpec
-from tierwise.flow import (
-    Attempt,
-    Flow,
-    Gate,
-    Judged,
-    Moved,
-    Outcome,
-    Prefix,
-    Purpose,
-    Show,
-    Verdict,
-    call,
-    gather,
-    note,
-    revised,
-)
+from tierwise.flow import Flow, Judged, Moved, call, gather, note, revised
 from tierwise.task import Task
 from tierwise.values import evolve
+from tierwise.verdict import Verdict
 from tierwise.verifiers.base import Verifier
 from tierwise.verifiers.output import ValidOutput
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from tierwise.attempt import Outcome
 from tierwise.context import Context
 from tierwise.errors import ConfigError
 from tierwise.fleet.fleet import Tier
-from tierwise.flow import Flow, Outcome, Stated, gather, note
+from tierwise.flow import Flow, Stated, gather, note
 from tierwise.strategies.base import (
     Failure,
     Member,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
+from tierwise.attempt import Gate, Outcome, Show
 from tierwise.context import Context
 from tierwise.errors import AllModelsFailedError
 from tierwise.fleet.fleet import Tier
-from tierwise.flow import Flow, Gate, Outcome, Show, held, note
+from tierwise.flow import Flow, held, note
 from tierwise.gates import wants_logprobs
 from tierwise.strategies.base import Strategy, answer_of, closed, first_answer, first_of, judged, moved, shown
 from tierwise.task import Task

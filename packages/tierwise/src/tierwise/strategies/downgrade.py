@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from tierwise.attempt import Outcome
 from tierwise.context import Context
 from tierwise.errors import AllModelsFailedError, BudgetExceededError
-from tierwise.flow import Flow, Outcome, note
+from tierwise.flow import Flow, note
 from tierwise.strategies.base import first_of, moved, shown
 from tierwise.task import Task
 

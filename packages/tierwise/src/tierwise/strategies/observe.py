@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from tierwise.attempt import Outcome
 from tierwise.context import Context, fitting
 from tierwise.fleet.fleet import Tier
-from tierwise.flow import Flow, Outcome, Stated, note
+from tierwise.flow import Flow, Stated, note
 from tierwise.strategies.base import Strategy, first_answer, shown
 from tierwise.task import Task
 

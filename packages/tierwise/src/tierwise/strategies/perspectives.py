@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from tierwise.attempt import Outcome
 from tierwise.context import Context
-from tierwise.flow import Flow, Outcome, Stated, Verdict, note
+from tierwise.flow import Flow, Stated, note
+from tierwise.messages import Message
 from tierwise.quoting import enclosed, said
 from tierwise.strategies.base import (
     Member,
@@ -21,7 +23,8 @@ from tierwise.strategies.base import (
     voices,
     with_verdict,
 )
-from tierwise.task import Message, Task
+from tierwise.task import Task
+from tierwise.verdict import Verdict
 from tierwise.verifiers.agreement import comparable
 
 __all__ = ["Perspectives"]

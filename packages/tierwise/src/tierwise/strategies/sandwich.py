@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from tierwise.attempt import Outcome, Purpose
 from tierwise.context import Context
-from tierwise.flow import Flow, Judged, Outcome, Purpose, Verdict, held, note
+from tierwise.flow import Flow, Judged, held, note
+from tierwise.messages import Message
 from tierwise.quoting import enclosed, said
 from tierwise.schema import parse_output
 from tierwise.strategies.base import (
@@ -21,7 +23,8 @@ from tierwise.strategies.base import (
     tier_for,
     tiers_from,
 )
-from tierwise.task import Message, Task
+from tierwise.task import Task
+from tierwise.verdict import Verdict
 
 __all__ = ["Sandwich"]
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from tierwise.attempt import Outcome
 from tierwise.context import Context, Decision
 from tierwise.errors import ConfigError
-from tierwise.flow import Decided, Flow, Outcome, Stated, held, note
+from tierwise.flow import Decided, Flow, Stated, held, note
 from tierwise.policies.base import PolicyLike, as_policy
 from tierwise.policies.classifier import Classifier
 from tierwise.strategies.base import Strategy

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from tierwise.attempt import Outcome
 from tierwise.context import Context
 from tierwise.errors import ConfigError
-from tierwise.flow import Flow, Outcome, Stated, Verdict, note
+from tierwise.flow import Flow, Stated, note
 from tierwise.strategies.base import (
     Member,
     Strategy,
@@ -21,6 +22,7 @@ from tierwise.strategies.base import (
     with_verdict,
 )
 from tierwise.task import Task
+from tierwise.verdict import Verdict
 from tierwise.verifiers.agreement import comparable
 from tierwise.verifiers.default import free_verifier
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
+from tierwise.attempt import WORK, Attempt
 from tierwise.context import Context, Decision
 from tierwise.fleet.price import Usage
-from tierwise.flow import WORK, Attempt, Moved
+from tierwise.flow import Moved
 from tierwise.ledger.rows import Row
 from tierwise.observer import Ending
 from tierwise.task import Task

@@ -6,8 +6,9 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from tierwise.flow import Outcome
-from tierwise.task import Message, Task, ToolCall
+from tierwise.attempt import Outcome
+from tierwise.messages import Message, ToolCall
+from tierwise.task import Task
 from tierwise.telemetry import names
 from tierwise.telemetry.attributes import Attributes
 

@@ -14,9 +14,10 @@ from opentelemetry import metrics, trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer
 
+from tierwise.attempt import WORK, Attempt, Outcome
 from tierwise.backends.base import Backend
 from tierwise.errors import BackendError
-from tierwise.flow import WORK, Attempt, Decided, Moved, Note, Outcome, Stated
+from tierwise.flow import Decided, Moved, Note, Stated
 from tierwise.ledger.rows import Row
 from tierwise.observer import Ending
 from tierwise.task import Task

@@ -17,11 +17,11 @@ from contextlib import (
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, cast
 
+from tierwise.attempt import Attempt, Chunk, Outcome
 from tierwise.backends.base import Backend, replay
 from tierwise.errors import BackendError, CallTimeoutError, ConfigError
 from tierwise.fleet.model import ModelSpec
 from tierwise.fleet.price import Price
-from tierwise.flow import Attempt, Chunk, Outcome
 from tierwise.task import Trust
 
 __all__ = ["HANG", "ScriptedBackend", "Step", "Stream"]

@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
+from tierwise.attempt import Attempt, Outcome
 from tierwise.context import Context, misfit
 from tierwise.errors import ConfigError
-from tierwise.flow import Attempt, Flow, Outcome, Verdict, call, gather
+from tierwise.flow import Flow, call, gather
 from tierwise.jsontext import read_json
 from tierwise.schema import parse_output, unfence
 from tierwise.task import Task
+from tierwise.verdict import Verdict
 from tierwise.verifiers.base import Expense, Verifier
 
 __all__ = ["Agreement", "comparable", "last_number"]

@@ -25,12 +25,14 @@ from enum import IntEnum
 from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
+from tierwise.attempt import Outcome
 from tierwise.context import Context
 from tierwise.errors import ConfigError
-from tierwise.flow import Flow, Outcome, Verdict
+from tierwise.flow import Flow
 from tierwise.functions import needs_two, plain_function
 from tierwise.task import Task
 from tierwise.values import evolve
+from tierwise.verdict import Verdict
 
 __all__ = ["AllOf", "AnyOf", "Expense", "FunctionVerifier", "Verifier", "VerifierLike", "as_verifier"]
 

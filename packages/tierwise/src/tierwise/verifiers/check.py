@@ -9,10 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from tierwise.attempt import WORK, Attempt, Outcome
 from tierwise.context import Context
 from tierwise.errors import ConfigError
-from tierwise.flow import WORK, Attempt, Flow, Outcome, Verdict, call
+from tierwise.flow import Flow, call
 from tierwise.task import Task
+from tierwise.verdict import Verdict
 from tierwise.verifiers.base import Expense, FunctionVerifier, Verifier
 from tierwise.verifiers.command import Ran, run_command
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from tierwise.attempt import Attempt, Outcome
 from tierwise.context import Context, misfit
 from tierwise.errors import ConfigError
 from tierwise.fleet.model import ModelSpec
-from tierwise.flow import Attempt, Flow, Outcome, Verdict, call
+from tierwise.flow import Flow, call
+from tierwise.messages import Message
 from tierwise.quoting import enclosed, said, shortened
 from tierwise.schema import parse_output
-from tierwise.task import Message, Task
+from tierwise.task import Task
+from tierwise.verdict import Verdict
 from tierwise.verifiers.base import Expense, Verifier
 
 __all__ = ["Judge"]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from tierwise.attempt import Outcome
 from tierwise.errors import ConfigError
-from tierwise.flow import Outcome, Verdict
 from tierwise.task import Task
+from tierwise.verdict import Verdict
 from tierwise.verifiers.base import Verifier
 
 __all__ = ["Logprob"]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from tierwise.attempt import Outcome
 from tierwise.context import Context
 from tierwise.errors import ConfigError
-from tierwise.flow import Flow, Outcome, Verdict
+from tierwise.flow import Flow
+from tierwise.messages import ToolCall
 from tierwise.patterns import compiled
 from tierwise.schema import parse_output, schema_errors
-from tierwise.task import Task, ToolCall
+from tierwise.task import Task
+from tierwise.verdict import Verdict
 from tierwise.verifiers.base import Verifier
 
 __all__ = ["ValidOutput", "ValidToolCalls"]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
-from tierwise.flow import Outcome, Verdict
+from tierwise.attempt import Outcome
 from tierwise.task import Task
+from tierwise.verdict import Verdict
 from tierwise.verifiers.base import Verifier
 
 __all__ = ["NotEmpty", "NotRefusal"]

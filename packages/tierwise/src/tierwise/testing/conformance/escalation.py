@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tierwise.flow import Outcome
+from tierwise.attempt import Outcome
 from tierwise.strategies import Cascade, Perspectives, Vote
 from tierwise.testing.conformance.harness import Asked
 from tierwise.testing.conformance.suite import DRAFT, Suite, router

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from tierwise.fleet.price import Usage
+from tierwise.messages import Message, Tool
 from tierwise.router import Router
-from tierwise.task import Message, Tool
 from tierwise.testing.provider import LoopbackProvider
 
 __all__ = ["AdapterHarness", "Answer", "Asked", "LeftError", "Question", "Way"]

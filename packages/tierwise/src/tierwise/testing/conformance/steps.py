@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tierwise.messages import Message, ToolCall
 from tierwise.strategies import Cascade, Single, Strategy, act_only
-from tierwise.task import Message, ToolCall
 from tierwise.testing.conformance.harness import Asked, Question
 from tierwise.testing.conformance.suite import DRAFT, WEATHER, Suite, router
 from tierwise.testing.provider import Call, LoopbackProvider, Reply

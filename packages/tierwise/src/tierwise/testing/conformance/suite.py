@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
+from tierwise.attempt import Outcome
 from tierwise.fleet.fleet import Fleet, Tier
 from tierwise.fleet.model import ModelSpec
 from tierwise.fleet.price import Price
-from tierwise.flow import Outcome
+from tierwise.messages import Tool
 from tierwise.policies import PolicyLike
 from tierwise.router import Router
 from tierwise.strategies import Cascade, Single, Strategy
-from tierwise.task import Tool
 from tierwise.testing.conformance.harness import AdapterHarness, Asked
 from tierwise.testing.provider import Call, LoopbackProvider, Reply, Request
 from tierwise.verifiers import free_verifier

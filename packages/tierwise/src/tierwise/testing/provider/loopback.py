@@ -14,6 +14,9 @@ from tierwise.testing.provider.server import HOST, Server
 
 __all__ = ["LoopbackProvider"]
 
+PATIENCE = 60.0
+"""Seconds."""
+
 
 class LoopbackProvider:
     """A model provider on 127.0.0.1 that answers, and misbehaves, as scripted.
@@ -176,11 +179,11 @@ class LoopbackProvider:
             self._routes.paths.clear()
             self._catalog.clear()
 
-    def wait_idle(self, timeout: float = 5.0) -> None:
+    def wait_idle(self, timeout: float = PATIENCE) -> None:
         """Wait until no call is in flight.
 
         Args:
-            timeout: Seconds to wait.
+            timeout: Seconds to wait; by default a minute, for the machine may be busy with anything.
 
         Raises:
             TimeoutError: If calls are still in flight; the message names them.
@@ -189,12 +192,12 @@ class LoopbackProvider:
             names = [call.model for call in self.calls if call.ended is None]
             raise TimeoutError(f"calls still in flight after {timeout:g} s: {names!r}")
 
-    def wait_until(self, condition: Callable[[], bool], timeout: float = 5.0) -> None:
+    def wait_until(self, condition: Callable[[], bool], timeout: float = PATIENCE) -> None:
         """Wait until a condition on the records holds; it is checked at every change of them.
 
         Args:
             condition: For example `lambda: provider.open_calls == 3`.
-            timeout: Seconds to wait.
+            timeout: Seconds to wait; by default a minute, for the machine may be busy with anything.
 
         Raises:
             TimeoutError: If it does not hold in time.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import selectors
 import socket
 import sys
 import threading
@@ -20,8 +21,6 @@ from tierwise.testing.provider.wire import Connection, Player
 __all__ = ["HOST", "Handler", "Server"]
 
 HOST = "127.0.0.1"
-# How soon the accept loop notices that it should end (seconds).
-_ACCEPT_INTERVAL = 0.02
 
 
 class Server(ThreadingMixIn, TCPServer):
@@ -31,6 +30,8 @@ class Server(ThreadingMixIn, TCPServer):
     block_on_close = True
     allow_reuse_address = True
     request_queue_size = 256
+    timeout = 0
+    """Seconds that `handle_request` waits for a connection: it is asked when there is one."""
 
     def __init__(self, routes: Routes, recorder: Recorder, errors: list[BaseException]) -> None:
         super().__init__((HOST, 0), partial(Handler, self), bind_and_activate=False)
@@ -43,6 +44,8 @@ class Server(ThreadingMixIn, TCPServer):
         self._connections: dict[socket.socket, bool] = {}
         self._numbers = itertools.count(1)
         self._loop = threading.Thread()
+        self._end: socket.socket | None = None
+        """Ends the accept loop when it is closed."""
 
     @property
     def port(self) -> int:
@@ -58,9 +61,8 @@ class Server(ThreadingMixIn, TCPServer):
         """Accept connections from a thread."""
         self.refusing = False
         self.server_activate()
-        self._loop = threading.Thread(
-            target=self.serve_forever, args=(_ACCEPT_INTERVAL,), name=f"loopback-provider-{self.port}"
-        )
+        ending, self._end = socket.socketpair()
+        self._loop = threading.Thread(target=self._accept_until, args=(ending,), name=f"loopback-provider-{self.port}")
         self._loop.start()
 
     def refuse(self) -> None:
@@ -109,10 +111,19 @@ class Server(ThreadingMixIn, TCPServer):
         if error is not None and not isinstance(error, OSError):
             self.errors.append(error)
 
+    def _accept_until(self, ending: socket.socket) -> None:
+        """Serves connections until the other end of a socket is closed, which is noticed at once."""
+        with ending, selectors.DefaultSelector() as selector:
+            for waited in (self.socket, ending):
+                selector.register(waited, selectors.EVENT_READ)
+            while ending not in {key.fileobj for key, _ in selector.select()}:
+                self.handle_request()
+
     def _end_loop(self) -> None:
-        if self._loop.is_alive():
-            self.shutdown()
+        if self._end is not None:
+            self._end.close()
             self._loop.join()
+            self._end = None
 
     def _hang_up(self, *, idle_only: bool) -> None:
         with self._guard:

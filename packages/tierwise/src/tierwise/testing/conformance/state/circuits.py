@@ -62,46 +62,51 @@ class Circuits(StateSuite):
 
     def test_half_open_a_failed_probe_opens_it_for_longer(self, state: State, passes: Wait) -> None:
         """Twice as long each time, up to the longest."""
-        claim = Circuit(key(), failures=1, cooldown=0.3, longest=10)
-        self._call(state, claim, Signal("bad"))
-        passes(0.35)
-        self._call(state, claim, Signal("bad"))
-        assert 0.3 < (refused(state, claim).retry_after or 0) < 0.61
+        for longest, most in ((600, 120), (90, 90)):
+            claim = Circuit(key(), failures=1, cooldown=60, longest=longest)
+            self._call(state, claim._replace(cooldown=0.05), Signal("bad"))
+            passes(0.1)
+            self._call(state, claim, Signal("bad"))
+            assert most - 30 < (refused(state, claim).retry_after or 0) <= most
 
     def test_a_probe_that_never_ends_gives_way_when_its_lease_is_over(self, state: State, passes: Wait) -> None:
-        """So does one that says nothing."""
-        claim = Circuit(key(), failures=1, cooldown=0.05, longest=600)
-        self._call(state, claim, Signal("bad"))
+        """So does one that says nothing. One whose lease goes on does not."""
+        brief, lasting = (Circuit(key(), failures=1, cooldown=0.05, longest=600) for _ in range(2))
+        for claim in (brief, lasting):
+            self._call(state, claim, Signal("bad"))
         passes(0.1)
-        reserved(state, claim, lease=0.5)
-        refused(state, claim)
-        passes(0.6)
-        self._call(state, claim, None)
-        reserved(state, claim)
+        reserved(state, brief, lease=0.05)
+        reserved(state, lasting)
+        passes(0.1)
+        refused(state, lasting)
+        self._call(state, brief, None)
+        reserved(state, brief)
 
     def test_a_probe_that_takes_too_long_gives_way_though_it_has_not_ended(self, state: State, passes: Wait) -> None:
         """And what it finds in the end still counts."""
-        claim = Circuit(key(), failures=1, cooldown=0.05, longest=600, probe=0.5)
+        claim = Circuit(key(), failures=1, cooldown=0.05, longest=600, probe=60)
         self._call(state, claim, Signal("bad"))
         passes(0.1)
-        slow = reserved(state, claim)
-        assert (refused(state, claim).retry_after or 0) <= 0.5
-        passes(0.6)
+        slow = reserved(state, claim._replace(probe=0.05))
+        passes(0.1)
         reserved(state, claim)
-        refused(state, claim)
+        assert 30 < (refused(state, claim).retry_after or 0) <= 60
         state.settle(slow, [claim], [Signal("good")])
         reserved(state, claim)
         reserved(state, claim)
 
     def test_a_provider_that_names_a_time_is_left_alone_for_that_time(self, state: State, passes: Wait) -> None:
         """No longer, and whether or not anything is wrong with it."""
-        claim = Circuit(key(), failures=2, cooldown=60, longest=600)
-        for signal in (Signal("unknown", retry_after=0.5), Signal("bad", retry_after=0.5)):
-            self._call(state, claim, signal)
-            assert 0 < (refused(state, claim).retry_after or 0) <= 0.5
-            passes(0.6)
+        claim = Circuit(key(), failures=2, cooldown=600, longest=600)
+        for health in ("unknown", "bad"):
+            self._call(state, claim, Signal(health, retry_after=0.05))
+            passes(0.1)
             self._call(state, claim, Signal("good"))
             self._call(state, claim, None)
+        for health in ("unknown", "bad"):
+            other = claim._replace(key=key())
+            self._call(state, other, Signal(health, retry_after=60))
+            assert 30 < (refused(state, other).retry_after or 0) <= 60
 
     def test_a_longer_cooldown_that_comes_later_holds_and_a_shorter_one_does_not(self, state: State) -> None:
         """Calls that began before the circuit opened bring it."""

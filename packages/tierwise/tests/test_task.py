@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tierwise import Message, Task, Tool
+from tierwise import Message, Task, Tool, ToolCall
 from tierwise.errors import ConfigError, UnknownNameError
 from tierwise.task import task_fields
 
@@ -28,6 +28,9 @@ def test_a_text_is_one_user_message() -> None:
         ({"deadline": float("nan")}, "deadline"),
         ({"max_output_tokens": -1}, "max_output_tokens"),
         ({"tags": "urgent"}, "tags"),
+        ({"tags": ["urgent", 1]}, "tags"),
+        ({"tags": [["urgent"]]}, "tags"),
+        ({"tags": None}, "tags"),
         ({"tools": [{"type": "function"}]}, "tools"),
     ],
 )
@@ -65,6 +68,15 @@ def test_any_text_is_kept_as_it_is(text: str) -> None:
     assert task.latest_request == text
     assert task.characters == len(text)
     assert task.estimated_tokens >= 1
+
+
+def test_the_estimated_length_is_that_of_all_that_is_sent() -> None:
+    schema = {"type": "object", "properties": {"query": {"type": "string", "description": "x" * 4_000}}}
+    bare = Task("hi").estimated_tokens
+    assert Task("hi", tools=[Tool("search", parameters=schema)]).estimated_tokens > bare + 1_000
+    assert Task([Message("user", "hi", images=("AAAA",))]).estimated_tokens > bare + 1_000
+    called = Message("assistant", tool_calls=(ToolCall("search", {"query": "x" * 4_000}),))
+    assert Task([Message("user", "hi"), called]).estimated_tokens >= bare + 1_000
 
 
 def test_latest_request_is_the_last_user_message() -> None:

@@ -17,7 +17,6 @@ from tierwise.fleet.pricing import Pricing
 from tierwise.flow import Stated
 from tierwise.ids import fraction
 from tierwise.limits.base import LEAST_OUTPUT, MOST_OUTPUT, Call, Limit
-from tierwise.limits.tokens import measured
 from tierwise.state import Claim, Denied, Granted, Observed, Spend, State, Taken
 
 if TYPE_CHECKING:
@@ -146,7 +145,8 @@ class Limits:
         """What the limits want set aside for the call."""
         if attempt.work is not None or not self.limits:
             return None
-        tokens, caches = measured(attempt.task)
+        tokens = attempt.task.estimated_tokens
+        caches = any(message.cache for message in attempt.task.messages)
         bound = attempt.setting("max_output_tokens")
         held = Held(attempt, call_id, self.run_id, at, self.pricing, tokens, backend, bound, caches)
         for limit in self.limits:

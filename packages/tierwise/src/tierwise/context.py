@@ -59,8 +59,10 @@ def misfit(model: ModelSpec, task: Task) -> str | None:
         if task.has_images and "vision" not in model.capabilities:
             return "no vision"
     room = model.context
-    if room is not None and task.estimated_tokens > room:
-        return f"the request has about {task.estimated_tokens} tokens, the context {room}"
+    if room is not None:
+        length = task.estimated_tokens
+        if length > room:
+            return f"the request has about {length} tokens, the context {room}"
     return None
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from tierwise.attempt import Outcome
 from tierwise.errors import BackendError, LedgerError
 from tierwise.fleet.price import Usage
-from tierwise.limits.tokens import prompt_tokens
 from tierwise.task import CHARS_PER_TOKEN
 from tierwise.values import evolve
 
@@ -27,7 +26,7 @@ def estimated(outcome: Outcome) -> Usage:
     """
     usage = outcome.usage or Usage()
     produced = len(outcome.text) + len(outcome.thinking) + sum(len(str(c.arguments)) for c in outcome.tool_calls)
-    tokens_in = prompt_tokens(outcome.attempt.task) if usage.input_tokens is None else usage.input_tokens
+    tokens_in = outcome.attempt.task.estimated_tokens if usage.input_tokens is None else usage.input_tokens
     tokens_out = max(usage.output_tokens or 0, -(-produced // CHARS_PER_TOKEN))
     return evolve(usage, input_tokens=tokens_in, output_tokens=tokens_out, estimated=True)
 

@@ -68,6 +68,7 @@ class Tool:
     """A JSON schema of an object."""
     _: KW_ONLY
     stakes: Stakes = "normal"
+    _characters: int = field(default=0, init=False, repr=False, compare=False)
 
     @classmethod
     def of(cls, value: Tool | Mapping[str, Any]) -> Tool:
@@ -93,6 +94,14 @@ class Tool:
             function.get("parameters") or {"type": "object", "properties": {}},
             stakes=value.get("stakes", "normal"),
         )
+
+    @property
+    def characters(self) -> int:
+        """The length of all that a model is told of it. It is measured once: a schema may be long."""
+        if not self._characters:
+            length = len(self.name) + len(self.description) + len(str(self.parameters))
+            object.__setattr__(self, "_characters", length)
+        return self._characters
 
     def as_dict(self) -> dict[str, Any]:
         """The dictionary form that OpenAI's and Ollama's APIs share."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
 
 from tierwise.errors import ConfigError, UnknownNameError
 from tierwise.messages import Message, Prompt, Stakes, Tool
@@ -20,6 +20,9 @@ Trust: TypeAlias = Literal["local", "approved", "any"]
 
 CHARS_PER_TOKEN = 4
 """The rule of thumb behind every *estimated* token count; a provider's own count replaces it when it arrives."""
+
+TOKENS_OF_AN_IMAGE = 1_600
+"""What an image of about a megapixel, the largest that most vision models take in whole, is billed as."""
 
 
 @dataclass(frozen=True, slots=True, init=False, eq=False)
@@ -106,19 +109,18 @@ class Task:
             said = (Message("system", system), *said)
         if not said:
             raise ConfigError("a task needs at least one message", setting="messages", value=messages)
-        if isinstance(tags, str):
-            raise ConfigError(f"tags must be several strings, not one: use [{tags!r}]", setting="tags", value=tags)
         _one_of("trust", trust, _TRUSTS)
         _one_of("stakes", stakes, _STAKES)
         _positive("deadline", deadline)
         _positive("max_output_tokens", max_output_tokens)
         _key(idempotency_key)
+        labels = _labels(tags)
         kind, draft = type(self), drafted(self)
         draft.messages = said
         draft.job = job
         draft.role = role
         draft.node = node
-        draft.tags = frozenset(tags)
+        draft.tags = labels
         draft.tools = tuple(map(Tool.of, tools))
         draft.tools_required = tools_required
         draft.output_schema = output_schema
@@ -190,8 +192,19 @@ class Task:
 
     @property
     def estimated_tokens(self) -> int:
-        """The estimated length of all messages together, in tokens (characters / 4)."""
-        return self.characters // CHARS_PER_TOKEN + 1
+        """The estimated length of all that is sent, in tokens.
+
+        Messages, tools and their calls count a token for four characters, an image counts `TOKENS_OF_AN_IMAGE`.
+        """
+        characters = images = 0
+        for message in self.messages:
+            characters += len(message.content)
+            images += len(message.images)
+            for call in message.tool_calls:
+                characters += len(str(call.arguments))
+        for tool in self.tools:
+            characters += tool.characters
+        return characters // CHARS_PER_TOKEN + 1 + TOKENS_OF_AN_IMAGE * images
 
     def tool(self, name: str) -> Tool | None:
         """The tool of that name, or None."""
@@ -222,6 +235,15 @@ _ASKED = frozenset({"messages", "tools", "tools_required", "output_schema"})
 def _one_of(setting: str, value: Any, allowed: Sequence[str]) -> None:
     if value not in allowed:
         raise ConfigError(f"{setting}={value!r} must be one of {', '.join(allowed)}", setting=setting, value=value)
+
+
+def _labels(tags: Any) -> frozenset[str]:
+    if isinstance(tags, str):
+        raise ConfigError(f"tags must be several strings, not one: use [{tags!r}]", setting="tags", value=tags)
+    labels = tuple(cast("Iterable[Any]", tags)) if isinstance(tags, Iterable) else (tags,)
+    if labels and not all(isinstance(label, str) for label in labels):
+        raise ConfigError(f"tags={tags!r} must be several strings, e.g. ['urgent']", setting="tags", value=tags)
+    return frozenset(labels)
 
 
 def _key(value: object) -> None:

@@ -15,7 +15,7 @@ __all__ = ["LongerThan"]
 class LongerThan(Policy):
     """Sends a task that is longer than a number of tokens to a tier, and abstains on all others.
 
-    The length is estimated: the characters of all messages, divided by four.
+    The length is that of all that is sent (`Task.estimated_tokens`): messages, images and tools.
 
     Args:
         tokens: The length, in tokens, up to which this policy abstains.

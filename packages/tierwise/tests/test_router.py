@@ -217,8 +217,8 @@ def test_a_model_whose_context_the_tools_would_fill_is_not_asked() -> None:
     schema = {"type": "object", "properties": {"query": {"type": "string", "description": "words " * 2_000}}}
     fleet = Fleet([Tier("small", ModelSpec("x:small", window=2_000)), Tier("large", ModelSpec("x:large"))])
     made = Router(fleet, backends={"x": named})
-    assert made.run("hi").tier == "small"
-    assert made.run("hi", tools=[Tool("search", parameters=schema)]).tier == "large"
+    assert made.decide("hi").tier == "small"
+    assert made.decide("hi", tools=[Tool("search", parameters=schema)]).tier == "large"
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tierwise import Budget, Fleet, ModelLimits, ModelSpec, Price, RateLimit, Retry, Router, Tier
+from tierwise import Budget, Cascade, Fleet, ModelLimits, ModelSpec, Price, RateLimit, Retry, Router, Rule, Tier
 from tierwise.errors import ConfigError, UnknownNameError
 from tierwise.state import MemoryState
 
@@ -15,6 +15,12 @@ FLEET = Fleet([Tier("only", ModelSpec("acme:a", alias="first"))])
 @pytest.mark.parametrize(
     ("setting", "value", "message"),
     [
+        ("fleet", ["acme:a"], r"fleet=\['acme:a'\] must be a Fleet: Fleet"),
+        ("backends", print, r"must be by provider: backends=\{'ollama': OllamaBackend\(\)\}"),
+        ("policy", Rule, "Rule'> is a class, and no policy yet: make one"),
+        ("strategy", "cascade", r"strategy='cascade' must be a Strategy: strategy=Cascade\(\)"),
+        ("strategy", Cascade, "must be a Strategy"),
+        ("ledger", 5, "ledger=5 must be a path, 'ledger.db', or a ledger"),
         ("limits", Budget(usd=1), r"must be several: limits=\[Budget\(usd=5\)\]"),
         ("limits", None, "limits=None must be several"),
         ("limits", [Retry()], r"Retry\(total=3, .*\) is no limit: give a Budget"),
@@ -31,9 +37,9 @@ FLEET = Fleet([Tier("only", ModelSpec("acme:a", alias="first"))])
     ids=str,
 )
 def test_what_is_none_is_refused_by_name(setting: str, value: Any, message: str) -> None:
-    given: dict[str, Any] = {setting: value}
+    given: dict[str, Any] = {"fleet": FLEET} | {setting: value}
     with pytest.raises(ConfigError, match=message) as caught:
-        Router(FLEET, **given)
+        Router(**given)
     assert caught.value.setting == setting
 
 

@@ -25,7 +25,31 @@ if TYPE_CHECKING:
 
     from tierwise.limits.retry import Retry
 
-__all__ = ["given_ledger", "given_limits", "given_mode", "given_policy", "given_retry", "given_state", "given_strategy"]
+__all__ = [
+    "given_fleet",
+    "given_ledger",
+    "given_limits",
+    "given_mode",
+    "given_policy",
+    "given_retry",
+    "given_state",
+    "given_strategy",
+]
+
+
+def given_fleet(value: Fleet) -> Fleet:
+    """The fleet.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    if not isinstance(cast("object", value), Fleet):
+        raise ConfigError(
+            f"fleet={value!r} must be a Fleet: Fleet([Tier('small', 'ollama:qwen3:4b'), ...])",
+            setting="fleet",
+            value=value,
+        )
+    return value
 
 
 def given_policy(value: PolicyLike | None, fleet: Fleet) -> Policy:
@@ -46,9 +70,16 @@ def given_strategy(value: Strategy | None, fleet: Fleet) -> Strategy:
     """The strategy, by default a `Cascade`.
 
     Raises:
+        ConfigError: It is none.
         UnknownNameError: It names a tier or a model that the fleet does not have.
     """
     strategy = value if value is not None else Cascade()
+    if not isinstance(cast("object", strategy), Strategy):
+        raise ConfigError(
+            f"strategy={strategy!r} must be a Strategy: strategy=Cascade(), or Single() for no escalation",
+            setting="strategy",
+            value=strategy,
+        )
     for ref in strategy.refs():
         resolve(fleet, ref, where="strategy")
     return strategy
@@ -122,11 +153,21 @@ def given_mode(value: OnStateLoss) -> OnStateLoss:
 
 
 def given_ledger(value: Ledger | str | Path | None) -> Ledger:
-    """The ledger, by default one in memory; a path is one in SQLite."""
+    """The ledger, by default one in memory; a path is one in SQLite.
+
+    Raises:
+        ConfigError: It is neither a ledger nor a path.
+    """
     if value is None:
         return MemoryLedger()
     if isinstance(value, str | os.PathLike):
         from tierwise.ledger.sqlite import SQLiteLedger
 
         return SQLiteLedger(value)
+    if not callable(getattr(value, "settle", None)):
+        raise ConfigError(
+            f"ledger={value!r} must be a path, 'ledger.db', or a ledger: SQLiteLedger('ledger.db', content=True)",
+            setting="ledger",
+            value=value,
+        )
     return value

@@ -20,6 +20,7 @@ from tierwise.fleet.fleet import Fleet, Tier
 from tierwise.fleet.model import ModelSpec
 from tierwise.fleet.pricing import Pricing
 from tierwise.given import (
+    given_fleet,
     given_ledger,
     given_limits,
     given_mode,
@@ -81,7 +82,7 @@ class Router:
     Raises:
         UnknownNameError: The policy, the strategy or a limit names a tier or a model that the fleet does not have.
         ConfigError: Two limits have the same name, `max_calls` or `keep_replies` is not above zero, or what is given as
-            a limit, `retry`, `state`, `on_state_loss` or `telemetry` is none.
+            the fleet, the strategy, a limit, `retry`, `ledger`, `state`, `on_state_loss` or `telemetry` is none.
     """
 
     def __init__(
@@ -102,7 +103,7 @@ class Router:
     ) -> None:
         check_figure("max_calls", max_calls, whole=True)
         check_figure("keep_replies", keep_replies)
-        self._fleet = fleet
+        self._fleet = given_fleet(fleet)
         called = Backends(backends)
         labelled = called.label(fleet)
         self._setup = Setup(

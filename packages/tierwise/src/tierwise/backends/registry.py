@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from tierwise.attempt import WORK, Attempt
 from tierwise.backends.base import Backend
@@ -34,9 +34,18 @@ class Backends:
 
     Args:
         given: Backends (or plain functions) by provider prefix; `*` serves every prefix that has none of its own.
+
+    Raises:
+        ConfigError: They are not by prefix, or one is no backend.
     """
 
     def __init__(self, given: Mapping[str, BackendLike] | None = None) -> None:
+        if not isinstance(cast("object", given), Mapping | None):
+            raise ConfigError(
+                f"backends={given!r} must be by provider: backends={{'ollama': OllamaBackend()}}; '*' stands for any",
+                setting="backends",
+                value=given,
+            )
         self._made: dict[str, Backend] = {name: _as_backend(name, b) for name, b in (given or {}).items()}
         self._made.setdefault(WORK.provider, WorkBackend())
         self._given_any = ANY in self._made

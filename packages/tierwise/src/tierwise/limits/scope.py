@@ -15,8 +15,8 @@ from tierwise.state import Balance, State
 
 __all__ = ["Amount", "BudgetScope", "OwnBudget", "Spending", "aread", "read"]
 
-_KEPT = 30 * 86_400.0
-"""Seconds after its last use for which the account of a block is kept."""
+_KEPT = 86_400.0
+"""Seconds after its last use for which the account of a block is kept: there may be a block for each request."""
 
 
 @dataclass(frozen=True, slots=True)

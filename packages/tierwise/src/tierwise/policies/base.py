@@ -59,6 +59,12 @@ def as_policy(value: PolicyLike) -> Policy:
     """
     if isinstance(value, Policy):
         return value
+    if isinstance(value, type):
+        raise ConfigError(
+            f"{value!r} is a class, and no policy yet: make one of it, {value.__name__}(...)",
+            setting="policy",
+            value=value,
+        )
     if callable(value):
         return FunctionPolicy(value)
     raise ConfigError(f"{value!r} is no policy: give a Policy or a function", setting="policy", value=value)

@@ -39,7 +39,7 @@ PATIENCE = 60.0
 """Seconds that a process waits for state and ledger: the machine may be busy with anything."""
 
 THRIFTY = "team:thrifty"
-"""The tag of every fifth question: its budget pays for about half of them."""
+"""The tag of every fifth question: its budget pays for about a sixth of them, and is exhausted in any weather."""
 
 _COST = Decimal("0.000028")
 """About what a question costs, in USD."""
@@ -124,7 +124,7 @@ class Place:
     def budgets(self) -> tuple[Budget, Budget]:
         return (
             Budget(usd=_COST * self.calls, name="all"),
-            Budget(usd=_COST * self.calls / 10, name="thrifty", tag=THRIFTY),
+            Budget(usd=_COST * self.calls / 30, name="thrifty", tag=THRIFTY),
         )
 
     @contextmanager

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 from tierwise.attempt import Attempt, Chunk, Outcome
 from tierwise.backends import Backend, fingerprint
-from tierwise.errors import ConfigError
+from tierwise.figures import check_figure
 from tierwise.fleet import ModelSpec
 from tierwise.task import Trust
 
@@ -65,8 +65,7 @@ class LiteLLMBackend(Backend):
         providers: Mapping[str, Mapping[str, Any]] | None = None,
         **completion_options: Any,
     ) -> None:
-        if not timeout > 0:
-            raise ConfigError(f"timeout={timeout!r} must be above zero", setting="timeout", value=timeout)
+        check_figure("timeout", timeout)
         self._timeout = timeout
         self._providers = dict(providers or {})
         self._options = completion_options

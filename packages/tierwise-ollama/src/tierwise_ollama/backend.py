@@ -13,6 +13,7 @@ from tierwise.backends.base import Backend
 from tierwise.backends.local import is_cloud, is_loopback
 from tierwise.backends.secrets import fingerprint
 from tierwise.errors import BadResponseError, ConfigError, ModelNotFoundError, TrustError
+from tierwise.figures import check_figure
 from tierwise.fleet.model import ModelSpec
 from tierwise.fleet.price import FREE, Price
 from tierwise.task import Trust
@@ -64,8 +65,7 @@ class OllamaBackend(Backend):
     ) -> None:
         if pull not in ("never", "missing"):
             raise ConfigError(f"pull={pull!r} must be 'never' or 'missing'", setting="pull", value=pull)
-        if num_ctx is not None and num_ctx <= 0:
-            raise ConfigError(f"num_ctx={num_ctx!r} must be above zero", setting="num_ctx", value=num_ctx)
+        check_figure("num_ctx", num_ctx, whole=True, none=True)
         self.url = base_url(host)
         self._timeouts = Timeouts.of(timeouts)
         self._keep_alive = check_keep_alive(keep_alive)

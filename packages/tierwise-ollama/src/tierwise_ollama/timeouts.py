@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields
 from typing import Literal, TypeAlias
 
-from tierwise.errors import CallTimeoutError, ConfigError, UnknownNameError
+from tierwise.errors import CallTimeoutError, UnknownNameError
+from tierwise.figures import check_figure
 
 __all__ = ["Patience", "Phase", "Timeouts"]
 
@@ -51,13 +52,7 @@ class Timeouts:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            value = getattr(self, field.name)
-            if value is not None and not value > 0:
-                raise ConfigError(
-                    f"timeouts: {field.name}={value!r} must be above zero, or None for no limit",
-                    setting=field.name,
-                    value=value,
-                )
+            check_figure(field.name, getattr(self, field.name), none=True, owner="timeouts")
 
 
 class Patience:

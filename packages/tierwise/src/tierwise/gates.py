@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from tierwise.attempt import Gate, GateAnswer, Prefix
 from tierwise.errors import ConfigError
+from tierwise.figures import check_figure
 from tierwise.messages import ToolCall
 from tierwise.task import Task
 from tierwise.verifiers.output import tool_call_error
@@ -45,8 +46,7 @@ def act_only(*, prose: int = 0) -> Gate:
     Raises:
         ConfigError: `prose` is below zero.
     """
-    if prose < 0:
-        raise ConfigError(f"prose={prose!r} must be zero or more", setting="prose", value=prose)
+    check_figure("prose", prose, zero=True, whole=True)
     return _ActOnly(prose)
 
 
@@ -95,8 +95,7 @@ def prefix_logprob(threshold: float, tokens: int = 16) -> Gate:
             setting="threshold",
             value=threshold,
         )
-    if tokens <= 0:
-        raise ConfigError(f"tokens={tokens!r} must be above zero", setting="tokens", value=tokens)
+    check_figure("tokens", tokens, whole=True)
     return _PrefixLogprob(threshold, tokens)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
 
 from tierwise.errors import ConfigError, UnknownNameError
+from tierwise.figures import check_figure
 from tierwise.messages import Message, Prompt, Stakes, Tool
 from tierwise.values import drafted
 
@@ -111,8 +112,8 @@ class Task:
             raise ConfigError("a task needs at least one message", setting="messages", value=messages)
         _one_of("trust", trust, _TRUSTS)
         _one_of("stakes", stakes, _STAKES)
-        _positive("deadline", deadline)
-        _positive("max_output_tokens", max_output_tokens)
+        check_figure("deadline", deadline, none=True)
+        check_figure("max_output_tokens", max_output_tokens, whole=True, none=True)
         _key(idempotency_key)
         labels = _labels(tags)
         kind, draft = type(self), drafted(self)
@@ -253,12 +254,3 @@ def _key(value: object) -> None:
             setting="idempotency_key",
             value=value,
         )
-
-
-def _positive(setting: str, value: Any) -> None:
-    try:
-        sound = value is None or value > 0
-    except TypeError:
-        sound = False
-    if not sound:
-        raise ConfigError(f"{setting}={value!r} must be a number above zero", setting=setting, value=value)

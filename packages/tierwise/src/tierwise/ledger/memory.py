@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 
 from tierwise.attempt import Outcome
-from tierwise.errors import ConfigError
+from tierwise.figures import check_figure
 from tierwise.ledger.rows import Row
 from tierwise.task import Task
 
@@ -28,8 +28,7 @@ class MemoryLedger:
     """
 
     def __init__(self, max_runs: int = 1_000, *, content: bool = False) -> None:
-        if max_runs <= 0:
-            raise ConfigError(f"max_runs={max_runs!r} must be above zero", setting="max_runs", value=max_runs)
+        check_figure("max_runs", max_runs, whole=True)
         self.max_runs = max_runs
         self.content = content
         self._runs: OrderedDict[str, dict[str, Row]] = OrderedDict()

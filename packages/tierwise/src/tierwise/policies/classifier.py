@@ -10,6 +10,7 @@ from typing import Any
 from tierwise.attempt import Attempt
 from tierwise.context import Context, Decision
 from tierwise.errors import ConfigError, RoutingError
+from tierwise.figures import check_figure
 from tierwise.fleet.model import ModelSpec
 from tierwise.flow import Flow, call
 from tierwise.messages import Message
@@ -60,8 +61,7 @@ class Classifier(Policy):
     ) -> None:
         if labels is not None and not labels:
             raise ConfigError("labels={} must name at least one label and its tier", setting="labels", value=labels)
-        if cache < 0:
-            raise ConfigError(f"cache={cache!r} must be zero or more", setting="cache", value=cache)
+        check_figure("cache", cache, zero=True, whole=True)
         self._model = model
         self._labels = None if labels is None else dict(labels)
         self._instructions = instructions

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tierwise.context import Context, Decision
-from tierwise.errors import ConfigError
+from tierwise.figures import check_figure
 from tierwise.policies.base import Policy
 from tierwise.task import Task
 
@@ -26,8 +26,7 @@ class LongerThan(Policy):
     """
 
     def __init__(self, tokens: int, *, tier: str) -> None:
-        if not tokens > 0:
-            raise ConfigError(f"tokens={tokens!r} must be above zero", setting="tokens", value=tokens)
+        check_figure("tokens", tokens, whole=True)
         self._tokens = tokens
         self._tier = tier
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from tierwise.context import Context, Decision
 from tierwise.errors import ConfigError
+from tierwise.figures import check_figure
 from tierwise.fleet.model import ModelSpec
 from tierwise.fleet.price import Usage
 from tierwise.flow import Flow
@@ -101,10 +102,7 @@ class Cheapest(_Pick):
 
     def __init__(self, within: PolicyLike | str, *, output_tokens: int = 500, max_error_rate: float = 0.5) -> None:
         super().__init__(within, max_error_rate)
-        if output_tokens < 0:
-            raise ConfigError(
-                f"output_tokens={output_tokens!r} must be zero or more", setting="output_tokens", value=output_tokens
-            )
+        check_figure("output_tokens", output_tokens, zero=True, whole=True)
         self._output_tokens = output_tokens
 
     def _figure(self, model: ModelSpec, task: Task, context: Context) -> float | None:

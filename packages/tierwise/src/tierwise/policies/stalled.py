@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from tierwise.context import Context, Decision
 from tierwise.errors import ConfigError
+from tierwise.figures import check_figure
 from tierwise.flow import Flow
 from tierwise.messages import Message, ToolCall
 from tierwise.policies.base import Policy, PolicyLike, as_policy
@@ -46,8 +47,7 @@ class Stalled(Policy):
     def __init__(self, within: PolicyLike | None = None, *, repeats: int = 2, steps: int = 3) -> None:
         if repeats < 2:
             raise ConfigError(f"repeats={repeats!r} must be two or more", setting="repeats", value=repeats)
-        if steps <= 0:
-            raise ConfigError(f"steps={steps!r} must be above zero", setting="steps", value=steps)
+        check_figure("steps", steps, whole=True)
         if isinstance(within, SessionAffinity):
             raise ConfigError(
                 "Stalled(SessionAffinity(...)) would climb at every step: write SessionAffinity(Stalled(...))",

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 from tierwise.attempt import WORK, Attempt, Outcome
 from tierwise.context import Context
 from tierwise.errors import ConfigError
+from tierwise.figures import check_figure
 from tierwise.flow import Flow, call
 from tierwise.task import Task
 from tierwise.verdict import Verdict
@@ -63,8 +64,7 @@ class Check(Verifier):
         env: Mapping[str, str] | None = None,
         suffix: str = "",
     ) -> None:
-        if not timeout > 0:
-            raise ConfigError(f"timeout={timeout!r} must be above zero", setting="timeout", value=timeout)
+        check_figure("timeout", timeout)
         self._function = FunctionVerifier(test) if callable(test) else None
         self._command: tuple[str, ...] = () if callable(test) else _command(test, cwd)
         self._timeout = timeout

@@ -8,6 +8,7 @@ from typing import Any
 from tierwise.attempt import Attempt, Outcome
 from tierwise.context import Context, misfit
 from tierwise.errors import ConfigError
+from tierwise.figures import check_figure
 from tierwise.fleet.model import ModelSpec
 from tierwise.flow import Flow, call
 from tierwise.messages import Message
@@ -73,8 +74,7 @@ class Judge(Verifier):
         if not 0 <= threshold <= 1:
             raise ConfigError(f"threshold={threshold!r} must be between 0 and 1", setting="threshold", value=threshold)
         for setting, value in (("max_output_tokens", max_output_tokens), ("max_characters", max_characters)):
-            if not value > 0:
-                raise ConfigError(f"{setting}={value!r} must be above zero", setting=setting, value=value)
+            check_figure(setting, value, whole=True)
         self._model = model
         self._rubric = rubric
         self._threshold = threshold
